@@ -1,0 +1,1 @@
+"""The engine, connection and session of SQLAlchemy in pairs."""
