@@ -1,0 +1,152 @@
+"""What the helpers of both worlds tell each database; no I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import text
+from sqlalchemy.exc import ArgumentError, InvalidRequestError
+
+from async_layers._sqlite import memory_url
+from async_layers._url import prepare_url
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Dialect, TextClause
+    from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from async_layers._url import World
+
+
+def engine_arguments(
+    url: str | URL,
+    world: World,
+    application_name: str | None,
+    connect_timeout: float | None,
+    arguments: Mapping[str, object],
+) -> tuple[URL, dict[str, object]]:
+    """Return the URL and the arguments for SQLAlchemy's function; the user's win."""
+    prepared = prepare_url(url, world)
+    url = prepared.url
+    database = url.get_backend_name()
+    if database == "sqlite" and url.database in {None, "", ":memory:"}:
+        url = memory_url(url)
+    connect_args = _merged(
+        prepared.connect_args,
+        _application_name(url, application_name),
+        _connect_timeout(url, connect_timeout),
+        _mapping(arguments.get("connect_args")),
+    )
+    return url, {**arguments, "connect_args": connect_args}
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ArgumentError(
+            f"connect_args is refused: seen {value!r}; write a dictionary."
+        )
+    return cast("Mapping[str, object]", value)
+
+
+def _merged(*mappings: Mapping[str, object]) -> dict[str, object]:
+    """Merge, the last wins; asyncpg's server_settings are merged key by key."""
+    merged = dict[str, object]()
+    for mapping in mappings:
+        for key, value in mapping.items():
+            if key == "server_settings" and key in merged:
+                merged[key] = {**_mapping(merged[key]), **_mapping(value)}
+            else:
+                merged[key] = value
+    return merged
+
+
+def _application_name(url: URL, name: str | None) -> dict[str, object]:
+    """Name the application to the server, in the driver's own words."""
+    if name is None:
+        return {}
+    driver = url.get_driver_name()
+    if driver == "asyncpg":
+        return {"server_settings": {"application_name": name}}
+    if url.get_backend_name() == "postgresql":
+        return {"application_name": name}
+    if driver in {"pymysql", "aiomysql"}:
+        return {"program_name": name}
+    return {}
+
+
+def _connect_timeout(url: URL, seconds: float | None) -> dict[str, object]:
+    """Bound the wait for a connection, in the driver's own words."""
+    if seconds is None:
+        return {}
+    if seconds <= 0:
+        raise ArgumentError(
+            f"connect_timeout is refused: seen {seconds!r}; "
+            "write a number of seconds above 0, or leave it out."
+        )
+    if url.get_driver_name() == "asyncpg":
+        return {"timeout": seconds}
+    whole = math.ceil(seconds)
+    words: dict[str, dict[str, object]] = {
+        "postgresql": {"connect_timeout": whole},
+        "mysql": {"connect_timeout": whole},
+        "mariadb": {"connect_timeout": whole},
+        "oracle": {"tcp_connect_timeout": seconds},
+    }
+    return words.get(url.get_backend_name(), {})
+
+
+def transaction_options(
+    dialect: Dialect,
+    isolation_level: IsolationLevel | None,
+    *,
+    read_only: bool,
+    write: bool,
+) -> dict[str, object]:
+    """Return the execution options that a transaction's connection gets."""
+    if isolation_level == "AUTOCOMMIT":
+        raise InvalidRequestError(
+            "isolation_level='AUTOCOMMIT' is refused: seen on a transaction, which "
+            "it would take apart; write read(engine), or engine.connect() with it."
+        )
+    if read_only and write:
+        raise InvalidRequestError(
+            "read_only=True and write=True are refused together; write one of them."
+        )
+    options = dict[str, object]()
+    if isolation_level is not None:
+        options["isolation_level"] = isolation_level
+    if read_only and dialect.name == "postgresql":
+        options["postgresql_readonly"] = True
+    if read_only and dialect.name == "sqlite":
+        options["sqlite_query_only"] = True
+    if write and dialect.name == "sqlite":
+        options["sqlite_begin"] = "IMMEDIATE"
+    return options
+
+
+def first_statement(dialect: Dialect, *, read_only: bool) -> TextClause | None:
+    """Return what the databases without an option for it are told first."""
+    if read_only and dialect.name in {"mysql", "mariadb", "oracle"}:
+        return text("SET TRANSACTION READ ONLY")
+    return None
+
+
+def refuse_autocommit(connection: Connection | AsyncConnection) -> None:
+    """Refuse a savepoint where there is no transaction to hold it."""
+    sync = cast("Connection", getattr(connection, "sync_connection", connection))
+    pooled = sync.connection.dbapi_connection
+    try:
+        autocommit = sync.dialect.detect_autocommit_setting(
+            cast("DBAPIConnection", pooled)
+        )
+    except NotImplementedError:  # a dialect that does not tell
+        return
+    if autocommit:
+        raise InvalidRequestError(
+            "A savepoint is refused: seen a connection in AUTOCOMMIT, which has no "
+            "transaction; write transaction(engine) around it."
+        )

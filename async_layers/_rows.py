@@ -1,0 +1,128 @@
+"""Prepare rows for the fastest load that a driver has; no I/O."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
+
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from sqlalchemy import Column, Dialect, Table
+
+# The classes that psycopg gives to the first two characters of a SQLSTATE.
+_CLASSES: dict[str, type[DBAPIError]] = {
+    "0A": NotSupportedError,
+    "21": ProgrammingError,
+    "22": DataError,
+    "23": IntegrityError,
+    "25": InternalError,
+    "42": ProgrammingError,
+    "44": ProgrammingError,
+    "P0": ProgrammingError,
+    "XX": InternalError,
+}
+
+
+class Asyncpg(Protocol):
+    """What is used of asyncpg's connection, which has no types of its own."""
+
+    async def copy_records_to_table(
+        self,
+        table_name: str,
+        *,
+        records: Iterable[tuple[object, ...]],
+        columns: list[str],
+        schema_name: str | None,
+    ) -> str: ...
+
+
+class Copy:
+    """The rows of one COPY: its statement, its columns, its values as sent."""
+
+    def __init__(self, dialect: Dialect, table: Table, keys: tuple[str, ...]) -> None:
+        columns = [table.c[key] for key in keys]
+        quote = dialect.identifier_preparer
+        self.columns = [column.name for column in columns]
+        self.table = table.name
+        self.schema = table.schema
+        self.statement = (
+            f"COPY {quote.format_table(table)} "
+            f"({', '.join(map(quote.format_column, columns))}) FROM STDIN"
+        )
+        self._keys = keys
+        self._processors = [_processor(column, dialect) for column in columns]
+
+    def values(
+        self, rows: Iterable[Mapping[str, object]]
+    ) -> Iterator[tuple[object, ...]]:
+        """Yield each row's values in the order of the columns, as the driver's types.
+
+        Raises `ArgumentError` for a row with other columns than the first.
+        """
+        for number, row in enumerate(rows, 1):
+            if row.keys() != set(self._keys):
+                raise ArgumentError(
+                    f"Row {number} is refused: seen the columns {sorted(row)}; "
+                    f"write those of the first row, {sorted(self._keys)}."
+                )
+            yield tuple(
+                process(row[key]) if process else row[key]
+                for key, process in zip(self._keys, self._processors, strict=True)
+            )
+
+
+def _processor(
+    column: Column[object], dialect: Dialect
+) -> Callable[[object], object] | None:
+    return column.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def plan_copy(
+    dialect: Dialect, table: Table, first: Mapping[str, object]
+) -> Copy | None:
+    """Return how to COPY rows like the first one; None where INSERT is right.
+
+    COPY knows nothing of the defaults that SQLAlchemy computes, nor of
+    drivers other than psycopg and asyncpg.
+    """
+    unknown = first.keys() - {column.key for column in table.columns}
+    if unknown:
+        raise ArgumentError(
+            f"Row 1 is refused: seen {sorted(unknown)}, which {table.name!r} does "
+            f"not have; write some of {sorted(table.c.keys())}."
+        )
+    missing = [column for column in table.columns if column.key not in first]
+    computed = any(column.default is not None for column in missing)
+    if not first or computed or dialect.driver not in {"psycopg", "asyncpg"}:
+        return None
+    return Copy(dialect, table, tuple(first))
+
+
+def batches(
+    rows: Iterable[Mapping[str, object]], size: int
+) -> Iterator[list[Mapping[str, object]]]:
+    """Yield lists of `size` rows, the last one shorter."""
+    remaining = iter(rows)
+    while some := list(islice(remaining, size)):
+        yield some
+
+
+def raise_as_sqlalchemy(statement: str, error: Exception) -> NoReturn:
+    """Raise a driver's error as the class that SQLAlchemy gives its SQLSTATE."""
+    sqlstate = cast("str | None", getattr(error, "sqlstate", None))
+    if sqlstate is None:
+        raise error
+    class_ = _CLASSES.get(sqlstate[:2], OperationalError)
+    raise class_(statement, None, error) from error

@@ -1,0 +1,147 @@
+"""SQLite's transactions, made to begin where the other databases begin theirs."""
+
+from __future__ import annotations
+
+import sqlite3
+import weakref
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+from uuid import uuid4
+
+from sqlalchemy import event
+
+from async_layers._wire import in_transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteOptions:
+    """What an engine tells each of its SQLite connections; None and False: nothing.
+
+    `foreign_keys`: enforce them (`PRAGMA foreign_keys`).
+    `journal_mode`: of a database file (`PRAGMA journal_mode`); in WAL readers
+    and the writer do not wait for each other.
+    `busy_timeout`: how long a statement waits for a lock, in seconds.
+    `begin`: the explicit BEGIN that a transaction starts with; None leaves
+    beginning to the driver, which begins late or not at all
+    (https://docs.sqlalchemy.org/en/21/dialects/sqlite.html, "Enabling
+    Non-Legacy SQLite Transactional Modes").
+    """
+
+    foreign_keys: bool = True
+    journal_mode: Literal["WAL", "DELETE", "TRUNCATE", "PERSIST"] | None = "WAL"
+    busy_timeout: float | None = 5.0
+    begin: Literal["DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None = "DEFERRED"
+
+    def pragmas(self) -> list[str]:
+        """Return the statements for a new connection, the timeout first."""
+        statements = list[str]()
+        if self.busy_timeout is not None:
+            statements.append(f"PRAGMA busy_timeout = {int(self.busy_timeout * 1000)}")
+        if self.journal_mode:
+            statements.append(f"PRAGMA journal_mode = {self.journal_mode}")
+        if self.foreign_keys:
+            statements.append("PRAGMA foreign_keys = ON")
+        return statements
+
+
+DEFAULTS = SQLiteOptions()
+
+
+class _SQLiteConnection(Protocol):
+    isolation_level: str | None
+
+
+def memory_url(url: URL) -> URL:
+    """Return a URL whose connections share one new database in memory.
+
+    Each connection has a transaction of its own, which `:memory:` gives
+    either to none (a database a connection) or to all (one connection).
+    Source: https://sqlite.org/src/file/src/memdb.c.
+    """
+    query = {**url.query, "vfs": "memdb", "uri": "true"}
+    return url.set(database=f"file:/async_layers_{uuid4().hex}", query=query)
+
+
+def configure_sqlite(engine: Engine | AsyncEngine, options: SQLiteOptions) -> None:
+    """Tell each connection of an engine what the options say; do nothing else yet."""
+    sync_engine = cast("Engine", getattr(engine, "sync_engine", engine))
+    pragmas = options.pragmas()
+
+    def connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        for pragma in pragmas:
+            _run(connection, pragma)
+
+    def begin(connection: Connection) -> None:
+        _begin(connection, options.begin)
+
+    event.listen(sync_engine, "connect", connect)
+    event.listen(sync_engine, "reset", _reset)
+    if options.begin:
+        event.listen(sync_engine, "begin", begin)
+    if sync_engine.url.query.get("vfs") == "memdb":
+        _keep_memory(sync_engine)
+
+
+def _run(connection: DBAPIConnection | PoolProxiedConnection, statement: str) -> None:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(statement)
+
+
+def _begin(connection: Connection, mode: str | None) -> None:
+    """Send the BEGIN of a transaction, none in autocommit."""
+    options = connection.get_execution_options()
+    pooled = connection.connection
+    # SQLAlchemy's own mark of AUTOCOMMIT: pysqlite.py, set_isolation_level().
+    if cast("_SQLiteConnection", pooled.dbapi_connection).isolation_level is None:
+        return
+    if options.get("sqlite_query_only"):
+        pooled.info["async_layers_query_only"] = True
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    if not in_transaction(pooled.driver_connection):
+        mode = options.get("sqlite_begin", mode)
+        connection.exec_driver_sql("BEGIN" if mode == "DEFERRED" else f"BEGIN {mode}")
+
+
+class _ResetState(Protocol):
+    asyncio_safe: bool
+
+
+def _reset(
+    connection: DBAPIConnection, record: ConnectionPoolEntry, state: _ResetState
+) -> None:
+    """Give the next user a connection without a transaction, and one that writes.
+
+    SQLAlchemy takes a transaction whose COMMIT met SQLITE_BUSY for ended and
+    does not roll it back (engine/base.py, `_close_special`).
+    """
+    if not state.asyncio_safe:
+        return
+    if in_transaction(record.driver_connection):
+        connection.rollback()
+    if record.info.pop("async_layers_query_only", False):
+        _run(connection, "PRAGMA query_only = OFF")
+
+
+def _keep_memory(engine: Engine) -> None:
+    """Hold a database in memory open from the first connection to dispose()."""
+    held = list[sqlite3.Connection]()
+    database = f"{engine.url.database}?vfs=memdb"
+
+    def connect(_: DBAPIConnection, __: ConnectionPoolEntry) -> None:
+        if not held:
+            held.append(sqlite3.connect(database, uri=True, check_same_thread=False))
+
+    def release(_: Engine | None = None) -> None:
+        while held:
+            held.pop().close()
+
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "engine_disposed", release)
+    weakref.finalize(engine, release)

@@ -1,0 +1,282 @@
+"""Prepare a database URL for its world, blocking or asyncio.
+
+Nothing here does I/O or imports a driver: a URL goes in, the URL and the
+connect arguments that mean the same to the driver of that world come out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
+
+from async_layers._libpq import to_asyncpg, to_libpq
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.engine import Dialect
+
+World: TypeAlias = Literal["sync", "async"]
+
+# What a URL without a driver gets, and what the other world's driver is
+# told to write instead.  The databases that SQLAlchemy itself speaks.
+_DRIVERS: Mapping[str, Mapping[World, str]] = {
+    "sqlite": {"sync": "sqlite", "async": "sqlite+aiosqlite"},
+    "postgresql": {"sync": "postgresql+psycopg", "async": "postgresql+asyncpg"},
+    "mysql": {"sync": "mysql+pymysql", "async": "mysql+asyncmy"},
+    "mariadb": {"sync": "mariadb+pymysql", "async": "mariadb+asyncmy"},
+    "oracle": {"sync": "oracle+oracledb", "async": "oracle+oracledb"},
+    "mssql": {"sync": "mssql+pyodbc", "async": "mssql+aioodbc"},
+}
+
+# The module that a driver needs, and what pip is to install for it.
+_PACKAGES: Mapping[str, tuple[str, str]] = {
+    "aiosqlite": ("aiosqlite", "aiosqlite"),
+    "asyncpg": ("asyncpg", "asyncpg"),
+    "psycopg": ("psycopg", "async-layers[psycopg]"),
+    "psycopg2": ("psycopg2", "psycopg2"),
+    "psycopg2cffi": ("psycopg2cffi", "psycopg2cffi"),
+    "pg8000": ("pg8000", "pg8000"),
+    "pymysql": ("pymysql", "async-layers[mysql]"),
+    "asyncmy": ("asyncmy", "async-layers[mysql]"),
+    "aiomysql": ("aiomysql", "aiomysql"),
+    "mysqldb": ("MySQLdb", "mysqlclient"),
+    "mysqlconnector": ("mysql", "mysql-connector-python"),
+    "mariadbconnector": ("mariadb", "mariadb"),
+    "oracledb": ("oracledb", "async-layers[oracle]"),
+    "cx_oracle": ("cx_Oracle", "cx_Oracle"),
+    "pyodbc": ("pyodbc", "pyodbc"),
+    "aioodbc": ("aioodbc", "aioodbc"),
+    "pymssql": ("pymssql", "pymssql"),
+}
+
+# Arguments of PyMySQL that asyncmy lacks; it would raise TypeError.
+_PYMYSQL_ONLY = ("bind_address", "collation", "write_timeout")
+
+_MYSQL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+_MYSQL_SWITCHES = ("ssl", "ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Hold what an engine of one world is created from.
+
+    ``connect_args`` are left out of the representation: they may hold the
+    password of a key file.
+    """
+
+    url: URL
+    connect_args: Mapping[str, object] = field(repr=False)
+
+
+def prepare_url(url: str | URL, world: World) -> Prepared:
+    """Return the URL and the connect arguments for a world's driver.
+
+    A URL without a driver gets the world's own.  Query keys that the driver
+    spells differently are translated, never to a weaker verification; what
+    it cannot do is refused.  Preparing a prepared URL leaves it as it is.
+
+    Raises ``ArgumentError`` for a URL that cannot be read or translated,
+    ``NoSuchModuleError`` for a database that SQLAlchemy does not know,
+    ``InvalidRequestError`` for a driver of the other world and
+    ``ModuleNotFoundError`` for a driver that is not installed.
+    """
+    named = _with_driver(_parse(url), world)
+    dialect = _dialect(named, world)
+    _refuse_other_world(named, dialect, world)
+    _require_package(named, dialect.driver)
+    match dialect.driver:
+        case "asyncpg":
+            return Prepared(*to_asyncpg(named))
+        case "psycopg" | "psycopg2" | "psycopg2cffi":
+            return Prepared(to_libpq(named), {})
+        case "pymysql" | "asyncmy" | "aiomysql" as driver:
+            _refuse_mysql_keys(driver, named.query)
+            return Prepared(_mysql_tls(named, driver), {})
+        case _:
+            return Prepared(named, {})
+
+
+def _parse(url: str | URL) -> URL:
+    # The text never appears in a message: it may hold a password, and a
+    # text that is no URL does not say where.
+    if isinstance(url, URL):
+        return url
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise ArgumentError(
+            f"{_describe(url)} is not a database URL; "
+            "write database://user:password@host:port/name, "
+            "such as 'postgresql://localhost/app' or 'sqlite:///app.db'."
+        ) from None
+    except ValueError:
+        raise ArgumentError(
+            f"{_describe(url)} has a port that is not a number; write one "
+            "host:port, and quote the special characters of a password "
+            "with urllib.parse.quote_plus (hosts: '?host=a:5432&host=b:5432')."
+        ) from None
+
+
+def _describe(url: object) -> str:
+    if not isinstance(url, str):
+        return f"An object of type {type(url).__name__!r}"
+    if not url.strip():
+        return "An empty text"
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.replace("+", "").replace("-", "").isalnum():
+        return f"The text after '{scheme}://'"
+    return "A text without 'database://'"
+
+
+def _with_driver(url: URL, world: World) -> URL:
+    database, plus, driver = url.drivername.partition("+")
+    # libpq, and many hosts of databases, accept the short spelling.
+    database = "postgresql" if database == "postgres" else database
+    if plus or database not in _DRIVERS:
+        return url.set(drivername=f"{database}{plus}{driver}")
+    return url.set(drivername=_DRIVERS[database][world])
+
+
+def _dialect(url: URL, world: World) -> type[Dialect]:
+    try:
+        dialect = url.get_dialect()
+    except NoSuchModuleError:
+        raise NoSuchModuleError(
+            f"{url.drivername!r} is not a database and driver that SQLAlchemy "
+            f"finds; write one of {', '.join(_DRIVERS)}, "
+            "or install the package of its dialect."
+        ) from None
+    return dialect.get_async_dialect_cls(url) if world == "async" else dialect
+
+
+def _refuse_other_world(url: URL, dialect: type[Dialect], world: World) -> None:
+    if dialect.is_async == (world == "async"):
+        return
+    drivers = _DRIVERS.get(url.get_backend_name())
+    partner = repr(drivers[world]) if drivers else "the driver of this world"
+    if world == "async":
+        raise InvalidRequestError(
+            f"{url.drivername!r} blocks the event loop; write {partner}, "
+            "or use create_engine() in blocking code."
+        )
+    raise InvalidRequestError(
+        f"{url.drivername!r} needs an event loop; write {partner}, "
+        "or use create_async_engine() in asyncio code."
+    )
+
+
+def _require_package(url: URL, driver: str) -> None:
+    module, requirement = _PACKAGES.get(driver, (None, ""))
+    if module is None or find_spec(module) is not None:
+        return
+    raise ModuleNotFoundError(
+        f"{url.drivername!r} needs the module {module!r}, which is not "
+        f"installed; run pip install '{requirement}'.",
+        name=module,
+    )
+
+
+def _mysql_tls(url: URL, driver: str) -> URL:
+    # SQLAlchemy gathers ssl_ca, ssl_check_hostname and the names of files
+    # into a dictionary that PyMySQL and asyncmy read alike.  The other keys
+    # go astray: PyMySQL replaces that dictionary, CA included, when
+    # ssl_verify_cert stands beside it, and asyncmy raises TypeError.  They
+    # are said in the keys that arrive, which a copy of engine.url keeps.
+    asked = {k: str(v) for k, v in url.query.items() if _is_tls(k)}
+    if not asked:
+        return url
+    mode = _mysql_mode(asked)
+    files = {k: v for k, v in asked.items() if k not in ("ssl_mode", *_MYSQL_SWITCHES)}
+    _refuse_mysql_mode(driver, mode, files)
+    if mode == "DISABLED" and driver == "pymysql":
+        # asyncmy encrypts nothing unless told to; PyMySQL does if it can.
+        files["ssl_disabled"] = "true"
+    elif mode == "VERIFY_IDENTITY":
+        files["ssl_check_hostname"] = "true"
+    elif mode == "VERIFY_CA" or (mode == "REQUIRED" and not _has_ca(files)):
+        # Any key at all makes TLS required; without a CA this one has no
+        # other effect.
+        files["ssl_check_hostname"] = "false"
+    return url.difference_update_query(asked).update_query_dict(files)
+
+
+def _mysql_mode(asked: Mapping[str, str]) -> str:
+    modes = {asked["ssl_mode"].upper()} if "ssl_mode" in asked else set[str]()
+    on = {k: _switch(k, asked[k]) for k in _MYSQL_SWITCHES if k in asked}
+    if "ssl" in on:
+        modes.add("REQUIRED" if on["ssl"] else "DISABLED")
+    if on.get("ssl_disabled"):
+        modes.add("DISABLED")
+    if "ssl_verify_cert" in on:
+        # A CA alone checks the name too; asking for more does not take that.
+        named = _switch("ssl_check_hostname", asked.get("ssl_check_hostname", "true"))
+        modes.add("VERIFY_IDENTITY" if named else "VERIFY_CA")
+    if "ssl_verify_identity" in on:
+        modes.add("VERIFY_IDENTITY")
+    if not modes <= {*_MYSQL_MODES} or ("DISABLED" in modes and len(modes) > 1):
+        raise ArgumentError(
+            f"The URL asks for TLS as {' and '.join(sorted(modes))}, which is not "
+            f"one mode; write one ssl_mode of {', '.join(_MYSQL_MODES)}."
+        )
+    return max(modes, key=_MYSQL_MODES.index, default="")
+
+
+def _switch(key: str, value: str) -> bool:
+    if value.lower() in ("true", "1", "yes", "on"):
+        return True
+    if value.lower() in ("false", "0", "no", "off") and "verify" not in key:
+        return False
+    raise ArgumentError(
+        f"{key}={value!r} is not a switch that can be translated; "
+        f"write {key}=true, or ssl_mode=REQUIRED or VERIFY_CA for less."
+    )
+
+
+def _has_ca(files: Mapping[str, str]) -> bool:
+    return "ssl_ca" in files or "ssl_capath" in files
+
+
+def _is_tls(key: str) -> bool:
+    return key == "ssl" or key.startswith("ssl_")
+
+
+def _refuse_mysql_keys(driver: str, query: Mapping[str, object]) -> None:
+    tls = sorted(filter(_is_tls, query))
+    if tls and driver == "aiomysql":
+        raise ArgumentError(
+            f"aiomysql does not honour {tls[0]!r}: it talks in plain text to "
+            "a server that offers no TLS; write '+asyncmy' for the driver."
+        )
+    if "ssl_key_password" in query:
+        raise ArgumentError(
+            f"SQLAlchemy does not hand 'ssl_key_password' to {driver}; load the "
+            "key into an ssl.SSLContext and pass connect_args={'ssl': context}."
+        )
+    lacking = [key for key in _PYMYSQL_ONLY if key in query]
+    if lacking and driver != "pymysql":
+        raise ArgumentError(
+            f"{driver} has no equivalent of PyMySQL's {lacking[0]!r}; "
+            "remove it from the URL, or set it on the server."
+        )
+
+
+def _refuse_mysql_mode(driver: str, mode: str, files: Mapping[str, str]) -> None:
+    if mode == "DISABLED" and files:
+        raise ArgumentError(
+            f"The URL switches TLS off and gives {min(files)!r}; remove one."
+        )
+    if mode == "PREFERRED" and driver == "asyncmy":
+        raise ArgumentError(
+            "asyncmy cannot fall back from TLS to plain text, which "
+            "ssl_mode=PREFERRED asks; write ssl_mode=REQUIRED or DISABLED."
+        )
+    if mode.startswith("VERIFY") and not _has_ca(files):
+        raise ArgumentError(
+            f"{driver} does not check a certificate without a CA; "
+            "add ssl_ca=/path/to/ca.pem, or write ssl_mode=REQUIRED."
+        )

@@ -1,0 +1,78 @@
+"""What a driver's connection says of its transaction, without I/O."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+
+class _SQLite(Protocol):
+    in_transaction: bool
+
+
+class _Info(Protocol):
+    transaction_status: int
+    backend_pid: int
+
+
+class _Psycopg(Protocol):
+    info: _Info
+
+
+class _Asyncpg(Protocol):
+    def is_closed(self) -> bool: ...
+    def is_in_transaction(self) -> bool: ...
+    def get_server_pid(self) -> int: ...
+
+
+# libpq's PQTRANS_ACTIVE, PQTRANS_INTRANS and PQTRANS_INERROR.
+_PSYCOPG_IN_TRANSACTION = {1, 2, 3}
+# The protocol's SERVER_STATUS_IN_TRANS.
+_MYSQL_IN_TRANSACTION = 1
+
+
+def driver_of(connection: object) -> str:
+    """Return the package that a driver's connection comes from: `psycopg`."""
+    return type(connection).__module__.partition(".")[0]
+
+
+def in_transaction(connection: object) -> bool | None:
+    """Say whether the server has a transaction open on a driver's connection.
+
+    The answer comes from what the server last told the driver. None: this
+    driver does not say (or is not known here).
+    """
+    driver = driver_of(connection)
+    if driver == "sqlite3":
+        return cast("_SQLite", connection).in_transaction
+    if driver == "aiosqlite":
+        return _aiosqlite(connection)
+    if driver == "psycopg":
+        return (
+            int(cast("_Psycopg", connection).info.transaction_status)
+            in _PSYCOPG_IN_TRANSACTION
+        )
+    if driver == "asyncpg":
+        asyncpg = cast("_Asyncpg", connection)
+        return not asyncpg.is_closed() and asyncpg.is_in_transaction()
+    if driver in {"pymysql", "aiomysql", "asyncmy"}:
+        status = cast("int | None", getattr(connection, "server_status", None))
+        return None if status is None else bool(status & _MYSQL_IN_TRANSACTION)
+    return None
+
+
+def _aiosqlite(connection: object) -> bool:
+    """Ask aiosqlite, whose property raises once its connection is closed."""
+    try:
+        return cast("_SQLite", connection).in_transaction
+    except ValueError:
+        return False
+
+
+def backend_pid(connection: object) -> int | None:
+    """Return the process id of a PostgreSQL backend, None for other databases."""
+    driver = driver_of(connection)
+    if driver == "psycopg":
+        return cast("_Psycopg", connection).info.backend_pid
+    if driver == "asyncpg":
+        return cast("_Asyncpg", connection).get_server_pid()
+    return None

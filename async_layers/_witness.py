@@ -1,0 +1,154 @@
+"""What a server sees of a connection, told by the server and not by SQLAlchemy."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, cast
+
+from async_layers._labels import label
+from async_layers._wire import backend_pid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import psycopg
+    from sqlalchemy import AdaptedConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from async_layers.trace import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a server saw of one connection after one event.
+
+    `state`: `idle`, `in transaction`, `aborted` (a transaction that takes
+    nothing but ROLLBACK) or `gone`. `statements`: what it was sent since the
+    last event (SQLite) or last (PostgreSQL). `locks`: what the connection
+    holds.
+    """
+
+    state: str
+    statements: tuple[str, ...]
+    locks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the state and the locks, which are the same for every driver."""
+        return "; ".join([self.state, *self.locks])
+
+
+class Witness(Protocol):
+    """Sees the connections of one half of a fact."""
+
+    def attend(self, connection: DBAPIConnection) -> None:
+        """Take notice of a new connection."""
+
+    def see(self, event: Event, driver: object) -> Sight:
+        """Look at a connection after an event."""
+
+
+_STATES = {
+    "active": "in transaction",
+    "idle": "idle",
+    "idle in transaction": "in transaction",
+    "idle in transaction (aborted)": "aborted",
+}
+_ACTIVITY = """
+SELECT state, query, xact_start IS NOT NULL,
+    array(
+        SELECT relname || ' ' || mode FROM pg_locks
+        JOIN pg_class ON pg_class.oid = relation
+        WHERE pg_locks.pid = pg_stat_activity.pid AND granted
+        AND relnamespace = to_regnamespace(%s) AND relkind = 'r' ORDER BY 1
+    )
+FROM pg_stat_activity WHERE pid = %s
+"""
+
+
+class PostgreSQLWitness:
+    """Reads pg_stat_activity and pg_locks from a connection of its own.
+
+    Source: https://www.postgresql.org/docs/current/monitoring-stats.html.
+    """
+
+    def __init__(
+        self, observer: psycopg.Connection[tuple[object, ...]], schema: str
+    ) -> None:
+        self._observer = observer
+        self._schema = schema
+
+    def attend(self, connection: DBAPIConnection) -> None:
+        """Do nothing: the server knows its backends."""
+
+    def see(self, _: Event, driver: object) -> Sight:
+        asked = [self._schema, backend_pid(driver)]
+        found = self._observer.execute(_ACTIVITY, asked).fetchone()
+        if found is None:
+            return Sight("gone", (), ())
+        state, query, begun, locks = cast("tuple[str, str, bool, list[str]]", found)
+        if begun and state == "idle":
+            state = "active"
+        return Sight(_STATES.get(state, state), (label(query),), tuple(locks))
+
+
+@dataclass(slots=True)
+class _Seen:
+    statements: list[str] = field(default_factory=list[str])
+    state: str = "idle"
+
+
+class SQLiteWitness:
+    """Hears each statement that SQLite runs, and tries whether the file is locked.
+
+    Source: https://sqlite.org/c3ref/trace_v2.html.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: dict[int, _Seen] = {}
+
+    def attend(self, connection: DBAPIConnection) -> None:
+        driver = getattr(connection, "driver_connection", connection)
+        seen = self._seen[id(driver)] = _Seen()
+
+        def heard(statement: str) -> None:
+            if not statement.startswith("--"):  # a trigger's
+                seen.statements.append(label(statement))
+
+        if isinstance(driver, sqlite3.Connection):
+            driver.set_trace_callback(heard)
+            return
+
+        async def listen(driver: _Aiosqlite) -> None:
+            await driver.set_trace_callback(heard)
+
+        cast("AdaptedConnection", connection).run_async(listen)
+
+    def see(self, _: Event, driver: object) -> Sight:
+        seen = self._seen[id(driver)]
+        statements = tuple(dict.fromkeys(seen.statements))
+        seen.statements.clear()
+        for statement in statements:
+            if statement.startswith("BEGIN"):
+                seen.state = "in transaction"
+            elif statement in {"COMMIT", "ROLLBACK"}:
+                seen.state = "idle"
+        locks = ("write lock",) if self._locked() else ()
+        return Sight(seen.state, statements, locks)
+
+    def _locked(self) -> bool:
+        with closing(sqlite3.connect(self._file, timeout=0)) as probe:
+            probe.isolation_level = None
+            try:
+                probe.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            probe.execute("ROLLBACK")
+            return False
+
+
+class _Aiosqlite(Protocol):
+    async def set_trace_callback(self, handler: Callable[[str], None]) -> None: ...

@@ -1,0 +1,91 @@
+"""Layer 1: an engine, with what each database needs to keep its transactions."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import sqlalchemy
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from async_layers._options import engine_arguments
+from async_layers._sqlite import DEFAULTS, SQLiteOptions, configure_sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from sqlalchemy import URL
+
+
+def create_engine(
+    url: str | URL,
+    *,
+    application_name: str | None = None,
+    connect_timeout: float | None = None,
+    sqlite: SQLiteOptions = DEFAULTS,
+    **arguments: object,
+) -> Engine:
+    """Open an engine whose transactions are right on its database.
+
+    A URL without a driver gets the right one; a driver of the other world is
+    refused with the name of its partner. `application_name` and
+    `connect_timeout` (seconds) reach every database that has them; `sqlite`
+    says what SQLite is told. SQLAlchemy's own arguments pass through and win.
+
+    Raises `ArgumentError` or `InvalidRequestError` for what is refused, and
+    `ModuleNotFoundError` for a missing driver, with the extra to install.
+    Source: https://docs.sqlalchemy.org/en/21/core/engines.html.
+    """
+    url, known = engine_arguments(
+        url, "sync", application_name, connect_timeout, arguments
+    )
+    engine = sqlalchemy.create_engine(url, **cast("dict[str, Any]", known))
+    if engine.dialect.name == "sqlite":
+        configure_sqlite(engine, sqlite)
+    return engine
+
+
+@contextmanager
+def engine_scope(
+    url_or_engine: str | URL | Engine,
+    *,
+    wait: float | None = None,
+    **arguments: object,
+) -> Iterator[Engine]:
+    """Lend an engine and dispose of it on every way out.
+
+    A URL is opened with `create_engine` and its arguments. With `wait`, the
+    block begins when the server answers; after that many seconds without an
+    answer the last error travels on.
+    """
+    engine = _opened(url_or_engine, arguments)
+    try:
+        if wait is not None:
+            _wait_for_server(engine, wait)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _opened(url_or_engine: str | URL | Engine, arguments: dict[str, object]) -> Engine:
+    if isinstance(url_or_engine, Engine):
+        return url_or_engine
+    return create_engine(url_or_engine, **cast("dict[str, Any]", arguments))
+
+
+def _wait_for_server(engine: Engine, seconds: float) -> None:
+    """Connect until it succeeds; pause for longer each time, up to a second."""
+    end = time.monotonic() + seconds
+    pause = 0.02
+    while True:
+        try:
+            with engine.connect():
+                return
+        except (DBAPIError, OSError):
+            if time.monotonic() + pause > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
