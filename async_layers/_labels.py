@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_NAME = r'(?:["`\[]?\w+["`\]]?\.)*["`\[]?(\w+)["`\]]?'
+# A name with its schema, each of them quoted or not; `_bare` takes the last part.
+_NAME = r'((?:(?:"[^"]+"|`[^`]+`|\w+\b)\.?)+)'
+_PART = re.compile(r'"([^"]+)"|`([^`]+)`|(\w+)')
 _SAVEPOINT = re.compile(r"\b(?:sa_savepoint_)?(\w+)\s*$")
 _TABLE = {
     "SELECT": rf"\bFROM\s+{_NAME}(?!\s*\()",
@@ -71,8 +73,13 @@ def _named(words: list[str], text: str) -> str:
     parts = words[:2] if words[0] in _TWO_WORDS else words[:1]
     found = _PATTERNS[words[0]].search(text)
     if found:
-        parts.append(found[1])
+        parts.append(_bare(found[1]))
     lock = _LOCK.search(text)
     if lock and words[0] == "SELECT":
         parts.append(" ".join(lock[0].upper().split()))
     return " ".join(parts)
+
+
+def _bare(name: str) -> str:
+    """Return a name without its schema and quotes."""
+    return "".join(_PART.findall(name)[-1])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 
-from async_layers._sqlite import memory_url
 from async_layers._url import prepare_url
 
 if TYPE_CHECKING:
@@ -29,17 +28,13 @@ def engine_arguments(
 ) -> tuple[URL, dict[str, object]]:
     """Return the URL and the arguments for SQLAlchemy's function; the user's win."""
     prepared = prepare_url(url, world)
-    url = prepared.url
-    database = url.get_backend_name()
-    if database == "sqlite" and url.database in {None, "", ":memory:"}:
-        url = memory_url(url)
     connect_args = _merged(
         prepared.connect_args,
-        _application_name(url, application_name),
-        _connect_timeout(url, connect_timeout),
+        _application_name(prepared.url, application_name),
+        _connect_timeout(prepared.url, connect_timeout),
         _mapping(arguments.get("connect_args")),
     )
-    return url, {**arguments, "connect_args": connect_args}
+    return prepared.url, {**arguments, "connect_args": connect_args}
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -183,7 +183,7 @@ def _pool_state(engine: Engine) -> str:
 
 def _left_open(recorded: Trace) -> str:
     """Return what engines that the half opened itself have not given back."""
-    texts = [event.text for event in recorded.events]
+    texts = [event.text for event in recorded.events if not event.failed]
     out = texts.count("checkout") - texts.count("checkin")
     open_ = texts.count("connect") - texts.count("close")
     return f"{out} out, {open_} open" if open_ else f"{out} out"

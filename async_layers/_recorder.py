@@ -25,8 +25,19 @@ if TYPE_CHECKING:
 
     from async_layers.trace import Layer
 
+    _Target = Engine | Dialect | type[Engine | Dialect]
+
 _ENDS = ("COMMIT", "ROLLBACK", "END", "PREPARE TRANSACTION")
-_POOL = ("connect", "checkout", "reset", "checkin", "invalidate", "close", "detach")
+_POOL = (
+    "connect",
+    "checkout",
+    "reset",
+    "checkin",
+    "invalidate",
+    "close",
+    "detach",
+    "close_detached",
+)
 _CONNECTION = (
     "begin",
     "commit",
@@ -43,7 +54,7 @@ _SESSION = (
     "after_transaction_create",
     "before_flush",
     "before_commit",
-    "after_soft_rollback",
+    "after_rollback",
     "after_transaction_end",
 )
 
@@ -57,13 +68,31 @@ def _restored(engine: Engine | type[Engine]) -> Iterator[None]:
     """
     dialect = engine.dialect if isinstance(engine, Engine) else Dialect
     names = {engine: _CONNECTION[:-1], dialect: ("handle_error", "do_execute")}
-    quiet = [target for target in names if not target._has_events]  # noqa: SLF001
+    quiet = [target for target in names if not vars(target).get("_has_events")]
     try:
         yield
     finally:
         for target in quiet:
-            heard = any(len(getattr(target.dispatch, name)) for name in names[target])
+            heard = any(_is_heard(target, name) for name in names[target])
             target._has_events = heard  # noqa: SLF001
+
+
+def _is_heard(target: _Target, name: str) -> bool:
+    """Say whether anybody listens to an event of an engine, or of all of them."""
+    found = getattr(target.dispatch, name)
+    if isinstance(target, type):
+        return bool(found._clslevel.get(target))  # noqa: SLF001
+    return bool(found.listeners)
+
+
+def _innermost(session: Session) -> SessionTransaction | None:
+    """Return the transaction that a session is in, a savepoint before the root."""
+    return session.get_nested_transaction() or session.get_transaction()
+
+
+def _is_sent_rollback(event: Event) -> bool:
+    text = event.text
+    return text.startswith("ROLLBACK") and not text.endswith("(by the database)")
 
 
 class _Wire:
@@ -75,6 +104,7 @@ class _Wire:
         self.believed = False  # what SQLAlchemy thinks, for drivers that do not say
         self.in_transaction = False
         self.pending: Event | None = None
+        self.gone = False  # the driver is not asked any more
 
 
 class Recorder:
@@ -105,9 +135,11 @@ class Recorder:
             for name in _SESSION:
                 self._listen(stack, Session, name, name)
             self._listen(stack, Mapper, "expire", "expire", raw=True)
-            yield
-            for wire in list(self._wires.values()):
-                self._settle(wire)
+            try:
+                yield
+            finally:
+                for wire in list(self._wires.values()):
+                    self._settle(wire)
 
     def _listen(
         self, stack: ExitStack, target: object, name: str, method: str, **options: bool
@@ -133,10 +165,15 @@ class Recorder:
 
     def _settle(self, wire: _Wire, ended: str = "ROLLBACK (by the database)") -> None:
         """Say what became of the transaction since the last event."""
+        if wire.gone:
+            return
         pending, wire.pending = wire.pending, None
         text = pending.text if pending else ""
         said = in_transaction(wire.driver)
         now = wire.believed if said is None else said
+        if pending and said and text in {"COMMIT", "ROLLBACK"} and not pending.failed:
+            self._events[:] = [known for known in self._events if known is not pending]
+            pending = None  # the driver knows of no transaction, and sent nothing
         if now and not wire.in_transaction and not text.startswith("BEGIN"):
             begin = self._append("connection", "BEGIN", wire)
             if pending:
@@ -146,6 +183,13 @@ class Recorder:
         wire.in_transaction = now
         if pending and self._observe:
             self._observe(pending, wire.driver)
+
+    def _settle_ended(self) -> None:
+        """Attend to each COMMIT or ROLLBACK that is over, before others act on it."""
+        for wire in list(self._wires.values()):
+            ending = wire.pending is not None and wire.pending.text.startswith(_ENDS)
+            if ending and in_transaction(wire.driver) is False:
+                self._settle(wire)
 
     def _move_before(self, begin: Event, pending: Event) -> None:
         begin.seconds = pending.seconds
@@ -167,7 +211,8 @@ class Recorder:
         self, dbapi_connection: object, _: ConnectionPoolEntry, __: object
     ) -> None:
         wire = self._wire(dbapi_connection)
-        self._settle(wire)
+        # Whoever heard of the reset before may have rolled back (_sqlite.py).
+        self._settle(wire, "ROLLBACK")
         self._append("engine", "reset", wire)
 
     def pool_checkin(
@@ -194,11 +239,15 @@ class Recorder:
     def pool_detach(self, dbapi_connection: object, _: ConnectionPoolEntry) -> None:
         self._append("engine", "detach", self._wire(dbapi_connection))
 
+    def pool_close_detached(self, dbapi_connection: object) -> None:
+        self._append("engine", "close", self._forget(dbapi_connection))
+
     def _forget(self, dbapi_connection: object) -> _Wire:
         """Say no more of a transaction whose connection goes away."""
         wire = self._wire(dbapi_connection)
         wire.in_transaction = wire.believed = False
         wire.pending = None
+        wire.gone = True
         return wire
 
     def engine_disposed(self, _: Engine) -> None:
@@ -215,6 +264,9 @@ class Recorder:
     def _of(self, connection: Connection | None) -> _Wire | None:
         if connection is None or connection.closed or connection.invalidated:
             return None
+        # What a dialect asks of its first connection is its own affair.
+        if not connection._allow_autobegin:  # noqa: SLF001
+            return None
         return self._wire(connection.connection.dbapi_connection)
 
     def before_cursor_execute(
@@ -226,7 +278,9 @@ class Recorder:
         __: object,
         executemany: bool,  # noqa: FBT001
     ) -> None:
-        times = f" x{len(cast('list[object]', parameters))}" if executemany else ""
+        # "insertmanyvalues" calls itself executemany; it sends one statement.
+        many = executemany and isinstance(parameters, list)
+        times = f" x{len(cast('list[object]', parameters))}" if many else ""
         self._send(connection, label(statement) + times)
 
     def _send(self, connection: Connection, text: str) -> None:
@@ -234,6 +288,7 @@ class Recorder:
         wire = self._of(connection)
         if wire is None or (wire.pending and wire.pending.text == text):
             return
+        self._settle_ended()
         self._settle(wire)
         wire.pending = self._append("connection", text, wire)
 
@@ -309,37 +364,53 @@ class Recorder:
             self._append("session", "flush")
 
     def before_commit(self, session: Session) -> None:
-        transaction = session.get_nested_transaction() or session.get_transaction()
+        transaction = _innermost(session)
+        # A transaction that commits with savepoints open says so before they do.
+        while transaction and transaction.parent and not transaction._current_fn:  # noqa: SLF001
+            transaction = transaction.parent
         if transaction and self._ours(session):
             self._finish(transaction, "commit")
 
-    def after_soft_rollback(
-        self, session: Session, transaction: SessionTransaction
-    ) -> None:
-        if self._ours(session) and (transaction.nested or transaction.parent is None):
-            self._finish(transaction, "rollback")
+    def after_rollback(self, session: Session) -> None:
+        """Note a rollback before the ROLLBACK that it sent."""
+        transaction = _innermost(session)
+        if transaction is None or not self._ours(session):
+            return
+        wires = [self._of(connection) for connection in transaction.connections]
+        numbers = {wire.number for wire in wires if wire}
+        sent: Event | None = None
+        for known in reversed(self._events):
+            if known.connection not in numbers or not _is_sent_rollback(known):
+                break
+            numbers.remove(known.connection)
+            sent = known
+        new = self._finish(transaction, "rollback")
+        if sent:
+            self._move_before(new, sent)
 
     def after_transaction_end(
         self, session: Session, transaction: SessionTransaction
     ) -> None:
         """Note a transaction that ends by neither commit nor rollback."""
-        if transaction in self._ended:
-            self._ended.discard(transaction)
-        elif self._ours(session) and (transaction.nested or not transaction.parent):
-            self._append("session", "close")
+        ours = self._ours(session) and (transaction.nested or not transaction.parent)
+        if ours and transaction not in self._ended:
+            self._finish(transaction, "close")
+        self._ended.discard(transaction)
 
-    def _finish(self, transaction: SessionTransaction, text: str) -> None:
+    def _finish(self, transaction: SessionTransaction, text: str) -> Event:
         self._ended.add(transaction)
-        self._append("session", f"{text} nested" if transaction.nested else text)
+        text = f"{text} nested" if transaction.nested else text
+        return self._append("session", text)
 
-    def expire(self, state: InstanceState[object], _: list[str] | None) -> None:
+    def expire(self, state: InstanceState[object], names: list[str] | None) -> None:
         """Note expired objects, one line for all that expire together."""
-        if not self._ours(state.session):
+        # An UPDATE that is evaluated expires the attributes in an empty list.
+        if not self._ours(state.session) or (names is not None and not names):
             return
         name = state.class_.__name__
         last = self._events[-1] if self._events else None
         if last is None or not last.text.startswith("expire "):
             self._append("session", f"expire {name}")
             return
-        names = {*last.text.removeprefix("expire ").split(", "), name}
-        last.text = f"expire {', '.join(sorted(names))}"
+        classes = {*last.text.removeprefix("expire ").split(", "), name}
+        last.text = f"expire {', '.join(sorted(classes))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
+from sqlalchemy import Table
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -19,7 +20,8 @@ from sqlalchemy.exc import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from sqlalchemy import Column, Dialect, Table
+    from sqlalchemy import Column, Dialect
+    from sqlalchemy.sql import FromClause
 
 # The classes that psycopg gives to the first two characters of a SQLSTATE.
 _CLASSES: dict[str, type[DBAPIError]] = {
@@ -87,6 +89,16 @@ def _processor(
     column: Column[object], dialect: Dialect
 ) -> Callable[[object], object] | None:
     return column.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def require_table(table: FromClause) -> Table:
+    """Return a table, which a mapped class's `__table__` need not be."""
+    if not isinstance(table, Table):
+        raise ArgumentError(
+            f"insert_rows is refused: seen {type(table).__name__} {table!s}; "
+            "write a Table, such as the __table__ of a mapped class."
+        )
+    return table
 
 
 def plan_copy(

@@ -40,9 +40,11 @@ class Scratch(Protocol):
 
     def witness(self) -> Witness:
         """Return a new witness of what the server sees."""
+        ...
 
     def lacks(self, need: str) -> str:
         """Return why the server cannot be asked for something, or nothing."""
+        ...
 
 
 @contextmanager

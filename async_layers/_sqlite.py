@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import weakref
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 from uuid import uuid4
 
@@ -14,6 +14,8 @@ from sqlalchemy import event
 from async_layers._wire import in_transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import URL, Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,12 +34,15 @@ class SQLiteOptions:
     beginning to the driver, which begins late or not at all
     (https://docs.sqlalchemy.org/en/21/dialects/sqlite.html, "Enabling
     Non-Legacy SQLite Transactional Modes").
+    `memdb`: `sqlite://` is one database in memory for all connections of the
+    engine, each with a transaction of its own; False leaves it to SQLAlchemy.
     """
 
     foreign_keys: bool = True
     journal_mode: Literal["WAL", "DELETE", "TRUNCATE", "PERSIST"] | None = "WAL"
     busy_timeout: float | None = 5.0
     begin: Literal["DEFERRED", "IMMEDIATE", "EXCLUSIVE"] | None = "DEFERRED"
+    memdb: bool = True
 
     def pragmas(self) -> list[str]:
         """Return the statements for a new connection, the timeout first."""
@@ -54,11 +59,20 @@ class SQLiteOptions:
 DEFAULTS = SQLiteOptions()
 
 
-class _SQLiteConnection(Protocol):
-    isolation_level: str | None
+def sqlite_arguments(
+    url: URL, options: SQLiteOptions, arguments: Mapping[str, object]
+) -> tuple[URL, SQLiteOptions]:
+    """Return the URL and the options for SQLite; the user's own arguments win."""
+    if url.get_backend_name() != "sqlite":
+        return url, options
+    if "timeout" in {*url.query, *cast("dict[str, object]", arguments["connect_args"])}:
+        options = replace(options, busy_timeout=None)
+    if options.memdb and url.database in {None, "", ":memory:"}:
+        url = _memory_url(url)
+    return url, options
 
 
-def memory_url(url: URL) -> URL:
+def _memory_url(url: URL) -> URL:
     """Return a URL whose connections share one new database in memory.
 
     Each connection has a transaction of its own, which `:memory:` gives
@@ -98,8 +112,8 @@ def _begin(connection: Connection, mode: str | None) -> None:
     """Send the BEGIN of a transaction, none in autocommit."""
     options = connection.get_execution_options()
     pooled = connection.connection
-    # SQLAlchemy's own mark of AUTOCOMMIT: pysqlite.py, set_isolation_level().
-    if cast("_SQLiteConnection", pooled.dbapi_connection).isolation_level is None:
+    dbapi_connection = cast("DBAPIConnection", pooled.dbapi_connection)
+    if connection.dialect.detect_autocommit_setting(dbapi_connection):
         return
     if options.get("sqlite_query_only"):
         pooled.info["async_layers_query_only"] = True
@@ -114,7 +128,9 @@ class _ResetState(Protocol):
 
 
 def _reset(
-    connection: DBAPIConnection, record: ConnectionPoolEntry, state: _ResetState
+    connection: DBAPIConnection,
+    record: ConnectionPoolEntry | None,
+    state: _ResetState,
 ) -> None:
     """Give the next user a connection without a transaction, and one that writes.
 
@@ -123,9 +139,10 @@ def _reset(
     """
     if not state.asyncio_safe:
         return
-    if in_transaction(record.driver_connection):
+    if in_transaction(getattr(connection, "driver_connection", connection)):
         connection.rollback()
-    if record.info.pop("async_layers_query_only", False):
+    # A detached connection has no record, and no next user.
+    if record and record.info.pop("async_layers_query_only", False):
         _run(connection, "PRAGMA query_only = OFF")
 
 

@@ -48,6 +48,7 @@ class Witness(Protocol):
 
     def see(self, event: Event, driver: object) -> Sight:
         """Look at a connection after an event."""
+        ...
 
 
 _STATES = {
@@ -83,7 +84,7 @@ class PostgreSQLWitness:
     def attend(self, connection: DBAPIConnection) -> None:
         """Do nothing: the server knows its backends."""
 
-    def see(self, _: Event, driver: object) -> Sight:
+    def see(self, event: Event, driver: object) -> Sight:
         asked = [self._schema, backend_pid(driver)]
         found = self._observer.execute(_ACTIVITY, asked).fetchone()
         if found is None:
@@ -127,11 +128,12 @@ class SQLiteWitness:
 
         cast("AdaptedConnection", connection).run_async(listen)
 
-    def see(self, _: Event, driver: object) -> Sight:
+    def see(self, event: Event, driver: object) -> Sight:
         seen = self._seen[id(driver)]
         statements = tuple(dict.fromkeys(seen.statements))
         seen.statements.clear()
-        for statement in statements:
+        # What is heard is what was sent; the last one did nothing if it failed.
+        for statement in statements[:-1] if event.failed else statements:
             if statement.startswith("BEGIN"):
                 seen.state = "in transaction"
             elif statement in {"COMMIT", "ROLLBACK"}:

@@ -13,15 +13,16 @@ from async_layers._options import (
     refuse_autocommit,
     transaction_options,
 )
-from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy
+from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy, require_table
 from async_layers._wire import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import psycopg
-    from sqlalchemy import Connection, Engine, NestedTransaction, Row, Table
+    from sqlalchemy import Connection, Engine, NestedTransaction, Row
     from sqlalchemy.engine.interfaces import IsolationLevel
+    from sqlalchemy.sql import FromClause
     from sqlalchemy.sql.selectable import TypedReturnsRows
 
     from async_layers._rows import Copy
@@ -111,7 +112,7 @@ def stream(
 
 def insert_rows(
     connection: Connection,
-    table: Table,
+    table: FromClause,
     rows: Iterable[Mapping[str, object]],
     *,
     batch: int = 5000,
@@ -122,10 +123,11 @@ def insert_rows(
     with a default that SQLAlchemy computes, an INSERT for each `batch`. The
     rows are taken one by one, so that they need not fit into memory, and have
     the columns of the first. They become part of the connection's
-    transaction. Raises `ArgumentError` for a row with other columns, and
-    what an INSERT raises.
+    transaction. Raises `ArgumentError` for a row with other columns, for what
+    is no table, and what an INSERT raises.
     Source: https://www.postgresql.org/docs/current/sql-copy.html.
     """
+    table = require_table(table)
     remaining = iter(rows)
     first = next(remaining, None)
     if first is None:

@@ -13,16 +13,17 @@ from async_layers._options import (
     refuse_autocommit,
     transaction_options,
 )
-from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy
+from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy, require_table
 from async_layers._wire import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     import psycopg
-    from sqlalchemy import Row, Table
+    from sqlalchemy import Row
     from sqlalchemy.engine.interfaces import IsolationLevel
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
+    from sqlalchemy.sql import FromClause
     from sqlalchemy.sql.selectable import TypedReturnsRows
 
     from async_layers._rows import Asyncpg, Copy
@@ -114,7 +115,7 @@ async def async_stream(
 
 async def async_insert_rows(
     connection: AsyncConnection,
-    table: Table,
+    table: FromClause,
     rows: Iterable[Mapping[str, object]],
     *,
     batch: int = 5000,
@@ -125,10 +126,11 @@ async def async_insert_rows(
     with a default that SQLAlchemy computes, an INSERT for each `batch`. The
     rows are taken one by one, so that they need not fit into memory, and have
     the columns of the first. They become part of the connection's
-    transaction. Raises `ArgumentError` for a row with other columns, and
-    what an INSERT raises.
+    transaction. Raises `ArgumentError` for a row with other columns, for what
+    is no table, and what an INSERT raises.
     Source: https://www.postgresql.org/docs/current/sql-copy.html.
     """
+    table = require_table(table)
     remaining = iter(rows)
     first = next(remaining, None)
     if first is None:

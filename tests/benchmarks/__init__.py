@@ -1,0 +1,1 @@
+"""How fast the helpers are, beside the same work in plain SQLAlchemy."""

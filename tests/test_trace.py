@@ -1,0 +1,248 @@
+"""The trace: what it records, of whom, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+from sqlalchemy import Engine, create_engine, event, insert, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
+
+import async_layers
+from async_layers import async_engine_scope, engine_scope, trace
+from async_layers.patterns.tables import Account, Base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from async_layers._scratch import Scratch
+    from async_layers.trace import Event
+
+UNIT_OF_WORK = """\
+begin
+commit
+flush
+checkout
+BEGIN
+INSERT account
+COMMIT
+expire Account
+reset
+checkin"""
+
+
+@pytest.fixture
+def engine(sqlite_url: str) -> Iterator[Engine]:
+    with engine_scope(sqlite_url) as engine:
+        Base.metadata.create_all(engine)
+        yield engine
+
+
+def test_trace_has_the_events_of_three_layers(place: Scratch) -> None:
+    """Session, connection and engine stand in the order in which they act."""
+    with engine_scope(place.urls["sync"], wait=1.0) as engine, trace(engine) as seen:
+        with Session(engine) as session:
+            carl = Account(id=3, owner="carl", balance=10)
+            session.add(carl)
+            session.commit()
+    assert str(seen).removesuffix("\nclose\ndispose") == UNIT_OF_WORK
+    assert [event.layer for event in seen.events[:5]] == [
+        "session",
+        "session",
+        "session",
+        "engine",
+        "connection",
+    ]
+
+
+async def test_trace_of_asyncio_is_the_same(place: Scratch) -> None:
+    """An AsyncEngine and an AsyncSession leave the same lines."""
+    async with async_engine_scope(place.urls["async"], wait=1.0) as engine:
+        with trace(engine) as seen:
+            async with AsyncSession(engine) as session:
+                carl = Account(id=3, owner="carl", balance=10)
+                session.add(carl)
+                await session.commit()
+        assert UNIT_OF_WORK == str(seen)
+
+
+def test_each_event_has_its_time(engine: Engine) -> None:
+    """Seconds are measured from the start and never go back."""
+    with trace(engine) as seen, engine.begin() as connection:
+        connection.execute(select(Account))
+    seconds = [event.seconds for event in seen.events]
+    assert seconds == sorted(seconds)
+    assert 0 <= seconds[0] < seconds[-1] < 10
+    assert ":" not in str(seen)
+
+
+def test_begin_of_stock_sqlite_is_where_the_driver_sends_it(sqlite_url: str) -> None:
+    """Stock pysqlite begins with the first INSERT and not with the SELECT."""
+    engine = create_engine(sqlite_url)
+    Base.metadata.create_all(engine)
+    with trace(engine) as seen, engine.begin() as connection:
+        connection.execute(select(Account))
+        connection.execute(insert(Account).values(id=3, owner="carl", balance=1))
+    engine.dispose()
+    assert "SELECT account\nBEGIN\nINSERT account\nCOMMIT" in str(seen)
+
+
+def test_transaction_that_sends_nothing_leaves_no_commit(
+    asyncpg_place: Scratch,
+) -> None:
+    """COMMIT appears where the server gets it."""
+    with engine_scope(asyncpg_place.urls["sync"], wait=1.0) as engine:
+        with trace(engine) as seen, engine.begin():
+            pass
+        assert "checkout\nreset\ncheckin" == str(seen)
+
+
+def test_second_connection_has_its_number(engine: Engine) -> None:
+    """Connections are numbered as they are seen; the first needs no number."""
+    with trace(engine) as seen, engine.connect() as one, engine.connect() as other:
+        one.execute(text("SELECT 1"))
+        other.execute(text("SELECT 1"))
+    lines = str(seen).splitlines()
+    assert [line for line in lines if line.startswith(("BEGIN", "SELECT"))] == [
+        "BEGIN",
+        "SELECT",
+        "BEGIN #2",
+        "SELECT #2",
+    ]
+    assert lines.index("BEGIN #2") > lines.index("SELECT")
+    grouped = seen.by_connection().splitlines()
+    assert grouped.index("checkin #2") == len(grouped) - 1
+
+
+def test_failed_statement_is_marked(engine: Engine) -> None:
+    """A statement that fails says so, and its transaction ends."""
+    with trace(engine) as seen, engine.connect() as connection:
+        nowhere = text("SELECT * FROM nowhere")
+        with pytest.raises(OperationalError):
+            connection.execute(nowhere)
+    assert "SELECT nowhere (failed)\nROLLBACK\n" in str(seen)
+
+
+def test_connection_that_cannot_be_made_is_marked(tmp_path: Path) -> None:
+    """A connect that fails is an event of the engine."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'missing' / 'file.db'}")
+    with trace(engine) as seen, pytest.raises(OperationalError):
+        engine.connect()
+    assert "connect (failed)" == str(seen)
+
+
+def test_trace_without_engine_hears_engines_opened_inside(sqlite_url: str) -> None:
+    """Without an engine every engine is recorded, from connect to dispose."""
+    with trace() as seen, engine_scope(sqlite_url) as engine, engine.connect():
+        pass
+    assert [event.text for event in seen.events if event.layer == "engine"] == [
+        "connect",
+        "checkout",
+        "reset",
+        "checkin",
+        "close",
+        "dispose",
+    ]
+
+
+def test_other_engines_stay_out(engine: Engine, tmp_path: Path) -> None:
+    """A trace of one engine hears nothing of another, nor of its sessions."""
+    other = create_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    with trace(engine) as seen, Session(other) as session, Session() as unbound:
+        session.execute(text("SELECT 1"))
+        unbound.begin()
+        session.commit()
+    other.dispose()
+    assert not seen.events
+
+
+def test_observer_is_told_of_the_connections_events(engine: Engine) -> None:
+    """The observer hears each event of the connection's layer once it is over."""
+    heard = list[str]()
+
+    def observe(event: Event, driver: object) -> None:
+        heard.append(f"{event} {type(driver).__name__}")
+
+    with trace(engine, observe=observe), engine.begin() as connection:
+        connection.execute(select(Account))
+    assert heard == [
+        "BEGIN Connection",
+        "SELECT account Connection",
+        "COMMIT Connection",
+    ]
+
+
+def test_no_listener_and_no_flag_is_left(engine: Engine) -> None:
+    """When it is off, a trace costs what it cost before: nothing."""
+    flags = (Engine._has_events, engine.dialect._has_events)
+    plain = create_engine("sqlite://")
+    with trace(), trace(plain), plain.connect():
+        pass
+    assert flags == (Engine._has_events, engine.dialect._has_events)
+    assert not plain._has_events
+    assert not plain.dialect._has_events
+    for target, name in (
+        (Pool, "connect"),
+        (Engine, "commit"),
+        (Session, "before_flush"),
+    ):
+        assert not len(getattr(target.dispatch, name)._clslevel.get(target, ()))
+
+
+def test_a_listener_of_somebody_else_stays(sqlite_url: str) -> None:
+    """The flag stays set where somebody else listens."""
+    engine = create_engine(sqlite_url)
+    heard = list[str]()
+    with trace(engine):
+        event.listen(engine, "commit", lambda _: heard.append("commit"))
+    with engine.begin():
+        pass
+    engine.dispose()
+    assert ["commit"] == heard
+
+
+def test_lanes_are_drawn(engine: Engine) -> None:
+    """A trace draws itself as three lanes, and needs rich only then."""
+    with trace(engine) as seen, engine.begin() as connection:
+        connection.execute(select(Account))
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(seen)
+    drawn = console.file.getvalue()
+    for word in ("session", "connection", "engine", "checkout", "SELECT account"):
+        assert word in drawn
+
+
+def test_import_needs_neither_driver_nor_extra() -> None:
+    """`import async_layers` imports no driver, no rich, no click and no pytest."""
+    program = (
+        "import sys, async_layers; print(sorted({'asyncpg', 'aiosqlite', 'psycopg',"
+        " 'asyncmy', 'pymysql', 'rich', 'click', 'pytest'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_is_what_there_is() -> None:
+    """Everything public is importable from the package."""
+    assert all(hasattr(async_layers, name) for name in async_layers.__all__)
+
+
+async def test_async_events_need_no_engine(sqlite_url: str) -> None:
+    """Without an engine, AsyncEngines are recorded as well."""
+    engine = create_async_engine(sqlite_url.replace("sqlite", "sqlite+aiosqlite"))
+    with trace() as seen:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        await engine.dispose()
+    assert "SELECT" in str(seen).splitlines()
+    assert str(seen).endswith("close\ndispose")
