@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from async_layers.trace import Layer
 
 STOPS: dict[Layer, str] = {
-    "engine": "engine.checkout_and_checkin",
+    "engine": "engine.same_connection",
     "connection": "connection.raise_inside",
-    "session": "session.savepoint_inside",
+    "session": "session.nested_block_rolls_back",
 }
 
 _ABOUT: dict[Layer, str] = {

@@ -70,7 +70,6 @@ INSERT_OR_SKIP = {
     "sqlite": sqlite.insert(Account).on_conflict_do_nothing(),
 }
 
-
 # Returns when another transaction waits for this one, after 5 s at the latest.
 UNTIL_ANOTHER_WAITS = text(
     """

@@ -113,18 +113,6 @@ def connection_refused(url: URL) -> None:
         pass
 
 
-def connection_refused_instead(url: URL) -> str:
-    """A refused connection is an error of SQLAlchemy or of the operating system."""
-    try:
-        with (
-            engine_scope(url.set(host="127.0.0.1", port=1)) as engine,
-            engine.connect(),
-        ):
-            return "connected"
-    except (DBAPIError, OSError):
-        return "refused"
-
-
 # The connection
 
 
@@ -149,13 +137,6 @@ def begin_twophase(engine: Engine) -> None:
         connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
         prepared.prepare()
         prepared.commit()
-
-
-def begin_twophase_instead(factory: sessionmaker[Session]) -> None:
-    """A session with twophase=True prepares its transaction before it commits."""
-    with factory(twophase=True) as session:
-        session.add(Account(id=3, owner="carl", balance=10))
-        session.commit()
 
 
 def execute_streamed(engine: Engine) -> list[int]:
@@ -381,17 +362,6 @@ def error_in_a_row(engine: Engine) -> str:
             return f"{len(result.all())} rows"
         except OperationalError:
             return "refused while reading"
-
-
-def error_in_a_row_instead(engine: Engine) -> str:
-    """An error in a later row is raised between execution and the last row."""
-    statement = text("SELECT json(iif(id = 2, '{', '{}')) FROM account ORDER BY id")
-    with engine.connect() as connection:
-        try:
-            result = connection.execute(statement)
-            return f"{len(result.all())} rows"
-        except OperationalError:
-            return "refused"
 
 
 # Statements and values of PostgreSQL

@@ -115,18 +115,6 @@ async def connection_refused(url: URL) -> None:
         pass
 
 
-async def connection_refused_instead(url: URL) -> str:
-    """A refused connection is an error of SQLAlchemy or of the operating system."""
-    try:
-        async with (
-            async_engine_scope(url.set(host="127.0.0.1", port=1)) as engine,
-            engine.connect(),
-        ):
-            return "connected"
-    except (DBAPIError, OSError):
-        return "refused"
-
-
 # The connection
 
 
@@ -151,13 +139,6 @@ async def begin_twophase(engine: AsyncEngine) -> None:
         await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
         await prepared.prepare()
         await prepared.commit()
-
-
-async def begin_twophase_instead(factory: async_sessionmaker[AsyncSession]) -> None:
-    """A session with twophase=True prepares its transaction before it commits."""
-    async with factory(twophase=True) as session:
-        session.add(Account(id=3, owner="carl", balance=10))
-        await session.commit()
 
 
 async def execute_streamed(engine: AsyncEngine) -> list[int]:
@@ -387,17 +368,6 @@ async def error_in_a_row(engine: AsyncEngine) -> str:
             return f"{len(result.all())} rows"
         except OperationalError:
             return "refused while reading"
-
-
-async def error_in_a_row_instead(engine: AsyncEngine) -> str:
-    """An error in a later row is raised between execution and the last row."""
-    statement = text("SELECT json(iif(id = 2, '{', '{}')) FROM account ORDER BY id")
-    async with engine.connect() as connection:
-        try:
-            result = await connection.execute(statement)
-            return f"{len(result.all())} rows"
-        except OperationalError:
-            return "refused"
 
 
 # Statements and values of PostgreSQL

@@ -39,11 +39,12 @@ class Document(Base):
     """A text that two people may edit; its version tells them."""
 
     __tablename__ = "document"
-    __mapper_args__ = {"version_id_col": "version"}  # noqa: RUF012 - SQLAlchemy's form
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str]
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's form
 
 
 SEED = """

@@ -54,13 +54,11 @@ def _options() -> Namespace:
     parser = ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--postgres", metavar="URL", default=POSTGRES)
-    parser.add_argument("--pairs", type=int, default=21, help="of samples")
+    parser.add_argument("--pairs", type=int, default=31, help="of samples")
     parser.add_argument("--json", metavar="FILE", help="to write the results to")
     options = parser.parse_args()
     if options.pairs < FEWEST_PAIRS:
-        parser.error(
-            f"--pairs {options.pairs} is too few; write {FEWEST_PAIRS} or more"
-        )
+        parser.error(f"--pairs {options.pairs} is too few; write {FEWEST_PAIRS}")
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"{min(unknown)!r} is no part; write some of {', '.join(PARTS)}")
     options.parts = options.parts or PARTS
@@ -81,7 +79,7 @@ def _parts(
                 _compared(bench_helpers_async.cases(url), pairs),
             )
         if "trace" in options.parts:
-            yield f"trace, {database}", _compared(bench_trace.cases(url), pairs)
+            yield f"trace on, {database}", _compared(bench_trace.cases(url), pairs)
     if "trace" in options.parts:
         yield "trace off, sqlite", _compared(bench_trace.off_cases(), pairs)
     if "import" in options.parts:

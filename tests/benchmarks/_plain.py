@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from tests.benchmarks._measure import quiet
+from tests.benchmarks._measure import calls, sample
 from tests.benchmarks._table import ONE, Item, create
 
 
-def work(engine: Engine, count: int) -> float:
-    """Do all that the trace listens to, so many times; return the seconds."""
-    with quiet():
-        start = time.perf_counter()
-        for _ in range(count):
-            with Session(engine) as session, session.begin():
-                session.get_one(Item, 1)
-                with session.begin_nested():
-                    session.execute(ONE).all()
-        return time.perf_counter() - start
+def work(engine: Engine, count: int) -> None:
+    """Do all that the trace listens to, so many times."""
+    for _ in range(count):
+        with Session(engine) as session, session.begin():
+            session.get_one(Item, 1)
+            with session.begin_nested():
+                session.execute(ONE).all()
 
 
 def live(past: str, engine: Engine) -> None:
@@ -38,14 +34,19 @@ def live(past: str, engine: Engine) -> None:
 
 
 def main(past: str, url: str) -> None:
-    """Answer each number on stdin with the seconds that so many times take."""
+    """Answer each number on stdin with the sample of so many times."""
     engine = create_engine(url)
     with engine.begin() as connection:
         create(connection)
     work(engine, 200)
     live(past, engine)
+
+    def again(count: int) -> None:
+        work(engine, count)
+
     for line in sys.stdin:
-        sys.stdout.write(f"{work(engine, int(line))}\n")
+        taken = sample(again, int(line))
+        sys.stdout.write(f"{taken.clock} {taken.processor} {calls(again)}\n")
         sys.stdout.flush()
 
 

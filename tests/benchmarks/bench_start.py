@@ -65,7 +65,7 @@ def verifying(url: str | None) -> Duration:
     command = [sys.executable, "-m", "async_layers", "verify"]
     start = time.perf_counter()
     ended = subprocess.run(
-        [*command, url] if url else command, check=False, capture_output=True
+        [*command, "--url", url] if url else command, check=False, capture_output=True
     )
     took = time.perf_counter() - start
     database = url.partition(":")[0].partition("+")[0] if url else "sqlite"

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import async_layers
-from tests.benchmarks._measure import Case
+from tests.benchmarks._measure import Case, Sample
 from tests.benchmarks._table import ONE, Item, create, drop
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def off_cases() -> Iterator[list[Case]]:
 
 
 @contextmanager
-def _process(past: str) -> Iterator[Callable[[int], float]]:
-    """Lend the plain work of a process with a past; it tells its own seconds."""
+def _process(past: str) -> Iterator[Callable[[int], Sample]]:
+    """Lend the plain work of a process with a past; it takes its own sample."""
     command = [sys.executable, "-m", "tests.benchmarks._plain", past]
     with (
         TemporaryDirectory() as directory,
@@ -118,10 +118,11 @@ def _process(past: str) -> Iterator[Callable[[int], float]]:
         if asking is None or answering is None:
             raise RuntimeError("The process has no pipes.")
 
-        def call(count: int) -> float:
+        def call(count: int) -> Sample:
             asking.write(f"{count}\n")
             asking.flush()
-            return float(answering.readline())
+            clock, processor, calls = answering.readline().split()
+            return Sample(float(clock), float(processor), int(calls))
 
         yield call
         asking.close()
