@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Protocol, cast
 
 
@@ -42,10 +43,8 @@ def in_transaction(connection: object) -> bool | None:
     driver does not say (or is not known here).
     """
     driver = driver_of(connection)
-    if driver == "sqlite3":
-        return cast("_SQLite", connection).in_transaction
-    if driver == "aiosqlite":
-        return _aiosqlite(connection)
+    if driver in {"sqlite3", "aiosqlite"}:
+        return _sqlite(connection)
     if driver == "psycopg":
         return (
             int(cast("_Psycopg", connection).info.transaction_status)
@@ -60,11 +59,11 @@ def in_transaction(connection: object) -> bool | None:
     return None
 
 
-def _aiosqlite(connection: object) -> bool:
-    """Ask aiosqlite, whose property raises once its connection is closed."""
+def _sqlite(connection: object) -> bool:
+    """Ask for a property that raises once the connection is closed."""
     try:
         return cast("_SQLite", connection).in_transaction
-    except ValueError:
+    except (sqlite3.ProgrammingError, ValueError):  # sqlite3's, aiosqlite's
         return False
 
 
