@@ -12,7 +12,7 @@ from async_layers import _facts
 from async_layers._cli_console import Page
 from async_layers._cli_json import as_json, open_document
 from async_layers._cli_list import FactList, differences_page
-from async_layers._cli_place import Where, open_place, parse_url, place_options
+from async_layers._cli_place import Where, database_of, open_place, place_options
 from async_layers._cli_show import show_page
 from async_layers._cli_tour import STOPS, tour_page
 from async_layers._cli_verdict import verdict_page
@@ -120,10 +120,9 @@ def differences(url: str | None, async_driver: str | None, *, postgres: bool) ->
     Beside each stands what to write instead. Nothing is run. A database or a
     driver restricts the list to its own.
     """
-    where = Where(url, postgres, async_driver)
-    database = "postgresql" if postgres else parse_url(where).get_backend_name()
+    database = database_of(Where(url, postgres, async_driver))
     chosen = database if url or postgres else None
-    _print(differences_page(_facts.load_facts(), chosen, async_driver))
+    _print(differences_page(_load(None), chosen, async_driver))
 
 
 def _print(page: Iterable[RenderableType]) -> None:

@@ -34,10 +34,8 @@ class BothLanes:
         asyncio: Iterable[Event],
         titles: tuple[str, str] = ("blocking", "asyncio"),
     ) -> None:
-        pairs = _align(draw(sync), draw(asyncio))
-        self._left = _column([one for one, _ in pairs], titles[0])
-        self._right = _column([other for _, other in pairs], titles[1])
-        self._marks = [" " if one and other else "≠" for one, other in pairs]
+        self._sides = (draw(sync), draw(asyncio))
+        self._titles = titles
 
     def __rich_console__(
         self,
@@ -45,16 +43,18 @@ class BothLanes:
         options: ConsoleOptions,
     ) -> RenderResult:
         """Draw beside each other what fits, else one after the other."""
-        wide = [
-            max(line.cell_len for line in side) for side in (self._left, self._right)
-        ]
+        columns = list(map(_column, self._sides, self._titles))
+        wide = [max(line.cell_len for line in column) for column in columns]
         if sum(wide) + _GAP > options.max_width:
-            yield from (*self._left, Text(), *self._right)
+            yield from (*columns[0], Text(), *columns[1])
             return
         table = Table.grid(padding=(0, 1))
-        marks = [" ", " ", *self._marks]
-        for left, mark, right in zip(self._left, marks, self._right, strict=True):
-            table.add_row(left, Text(mark, style="bold red"), right)
+        pairs = _align(*self._sides)
+        left = _column([one for one, _ in pairs], self._titles[0])
+        right = _column([other for _, other in pairs], self._titles[1])
+        marks = [" ", " ", *(" " if one and other else "≠" for one, other in pairs)]
+        for one, mark, other in zip(left, marks, right, strict=True):
+            table.add_row(one, Text(mark, style="bold red"), other)
         yield table
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from async_layers._cli_signals import deafen, stoppable
+from async_layers._facts import DATABASES
 from async_layers._scratch import scratch
 from async_layers.embedded import embedded_postgres
 
@@ -66,7 +67,8 @@ def open_place(where: Where) -> Iterator[Scratch]:
     A database that cannot be used is a `ClickException` of one line. Warnings
     and log entries of what runs in the block stay silent: a verdict says all.
     """
-    url = parse_url(where)
+    database_of(where)
+    url = _parse_url(where)
     with stoppable(), ExitStack() as stack:
         if where.postgres:
             url = make_url(stack.enter_context(_embedded()))
@@ -77,31 +79,37 @@ def open_place(where: Where) -> Iterator[Scratch]:
         yield place
 
 
-def parse_url(where: Where) -> URL:
-    """Return the URL that the options mean; refuse what no scratch can use."""
+def database_of(where: Where) -> str:
+    """Return the database that the options mean; refuse what no scratch can use."""
     if where.url and where.postgres:
         raise click.UsageError(
             "--url and --postgres name two databases; write one of them."
         )
+    name = "postgresql" if where.postgres else _parse_url(where).get_backend_name()
+    # libpq, and many hosts of databases, accept the short spelling.
+    name = "postgresql" if name == "postgres" else name
+    if name not in DATABASES:
+        raise click.UsageError(
+            f"--url is refused: seen a database of {name!r}; "
+            "write a URL of sqlite or postgresql."
+        )
+    if where.async_driver and name == "sqlite":
+        raise click.UsageError(
+            f"--async-driver is refused: seen {where.async_driver!r} and SQLite; "
+            "add --postgres, or the --url of a PostgreSQL server."
+        )
+    return name
+
+
+def _parse_url(where: Where) -> URL:
+    """Return the URL of the options; refuse a text that is none."""
     try:
-        url = make_url(where.url or "sqlite://")
+        return make_url(where.url or "sqlite://")
     except (ArgumentError, ValueError):  # its text may hold a password
         raise click.UsageError(
             "--url is refused: seen a text that is no URL of a database; write "
             "postgresql://user@host:5432/name or sqlite:///file.db."
         ) from None
-    database = "postgresql" if where.postgres else url.get_backend_name()
-    if database not in {"sqlite", "postgresql", "postgres"}:
-        raise click.UsageError(
-            f"--url is refused: seen a database of {database!r}; "
-            "write a URL of sqlite or postgresql."
-        )
-    if where.async_driver and database == "sqlite":
-        raise click.UsageError(
-            f"--async-driver is refused: seen {where.async_driver!r} and SQLite; "
-            "add --postgres, or the --url of a PostgreSQL server."
-        )
-    return url
 
 
 @contextmanager

@@ -24,8 +24,9 @@ class Piece(NamedTuple):
 
 def fold(line: str, width: int) -> list[Piece]:
     """Return the pieces of a line, each no longer than a width."""
-    indent = len(line) - len(line.lstrip())
-    return list(_fold(line, Piece(indent, len(line), indent), width, hang=_INDENT))
+    start = len(line) - len(line.lstrip())
+    indent = min(start, _deepest(width))
+    return list(_fold(line, Piece(start, len(line), indent), width, hang=_INDENT))
 
 
 def _fold(line: str, piece: Piece, width: int, hang: int) -> Iterator[Piece]:
@@ -36,7 +37,8 @@ def _fold(line: str, piece: Piece, width: int, hang: int) -> Iterator[Piece]:
     tail = _TAIL.search(line, start, end)
     if tail and 0 < tail.start() - start <= width - indent:
         yield Piece(start, tail.start(), indent)
-        yield from _cut(line, Piece(tail.start() + 1, end, indent + _INDENT), width)
+        rest = Piece(tail.start() + 1, end, _further(indent, width))
+        yield from _cut(line, rest, width)
         return
     items = _items(line, start, end)
     bracket = _bracket(line, start, end)
@@ -50,9 +52,13 @@ def _fold(line: str, piece: Piece, width: int, hang: int) -> Iterator[Piece]:
         yield from _cut(line, piece, width)
 
 
+def _deepest(width: int) -> int:
+    """Return the indent that leaves a word's room to read."""
+    return max(0, width - 4 * _INDENT)
+
+
 def _further(indent: int, width: int) -> int:
-    """Indent once more, unless that leaves nothing to read."""
-    return max(0, min(indent + _INDENT, width - 4 * _INDENT))
+    return min(indent + _INDENT, _deepest(width))
 
 
 def _depths(line: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
@@ -94,7 +100,7 @@ def _fill(
             row = row._replace(end=end)
             continue
         yield from _fold(line, row, width, hang)
-        row = Piece(start, end, piece.indent + hang)
+        row = Piece(start, end, min(piece.indent + hang, _deepest(width)))
     yield from _fold(line, row, width, hang)
 
 
@@ -103,7 +109,7 @@ def _bracket(line: str, start: int, end: int) -> int:
     opened = [
         at + 1
         for mark, at, depth in _depths(line, start, end)
-        if mark in "([{" and depth == 0 and line[at + 1 : end].strip(" ()[]{}:,")
+        if mark in "([{" and depth == 0 and line[at + 1 : end][:1] not in ")]}"
     ]
     return opened[-1] if opened else 0
 

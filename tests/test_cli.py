@@ -24,10 +24,10 @@ import pytest
 from rich.console import Console
 from sqlalchemy import insert, select, text
 
-from async_layers import _facts, _url
 from async_layers import _cli_commands as commands
 from async_layers import _cli_place as places
 from async_layers import _cli_verify as verifying
+from async_layers import _facts, _url
 from async_layers._cli_console import Page
 from async_layers._cli_lanes import BothLanes
 from async_layers._cli_signals import Stopped, deafen, stoppable
@@ -120,25 +120,25 @@ def closed_port() -> int:
 
 
 def rolls_back(engine: Engine) -> None:
-    """A planted fact, of which COMMIT is written."""
+    """Roll back, where COMMIT is written."""
     with engine.connect() as connection:
         connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
 
 
 async def rolls_back_async(engine: AsyncEngine) -> None:
-    """A planted fact, of which COMMIT is written."""
+    """Roll back, where COMMIT is written."""
     async with engine.connect() as connection:
         await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
 
 
 def one_more(engine: Engine) -> int:
-    """A planted fact, whose halves differ."""
+    """Return another number in each world."""
     with engine.connect() as connection:
         return len(connection.execute(select(Account.id)).all())
 
 
 async def one_more_async(engine: AsyncEngine) -> int:
-    """A planted fact, whose halves differ."""
+    """Return another number in each world."""
     async with engine.connect() as connection:
         rows = await connection.execute(select(Account.id).limit(1))
         await connection.execute(text("SELECT 1"))
@@ -367,28 +367,45 @@ def test_every_declared_difference_is_listed(cli: Callable[..., Ran]) -> None:
 # One pair.
 
 
-@pytest.mark.parametrize("name", ["raise_inside", "connection.raise_inside"])
-def test_show(cli: Callable[..., Ran], name: str) -> None:
+@pytest.mark.parametrize("name", ["planted", "connection.planted"])
+def test_show(
+    cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """A pair stands side by side, with a mark where asyncio changes it."""
+    plant(monkeypatch, PLANTED)
     ran = cli("show", name)
-    lines = [line.rstrip() for line in ran.out.splitlines()]
     assert ran.code == 0
-    assert lines[:12] == [
-        "connection.raise_inside",
-        "An exception that leaves the block rolls back and travels on.",
+    assert [line.rstrip() for line in ran.out.splitlines()] == [
+        "connection.planted",
+        "A planted fact.",
         "",
         "blocking                                 asyncio",
-        "def raise_inside(engine: Engine)       ~ async def raise_inside(",
+        "def rolls_back(engine: Engine)         ~ async def rolls_back_async(",
         "    -> None:                           ~     engine: AsyncEngine) -> None:",
-        "    with transaction(engine)           ~     async with async_transaction(",
-        "        as connection:                           engine) as connection:",
+        "    with engine.connect()              ~     async with engine.connect()",
+        "        as connection:                           as connection:",
         "        connection.execute(            ~         await connection.execute(",
         "            insert(Account).values(                  insert(Account).values(",
         '                id=3, owner="carl",                      id=3, owner="carl",',
         "                balance=10))                             balance=10))",
+        "~ asyncio's spelling   ≠ a difference",
+        "",
+        "Written: everywhere",
+        "session  connection        engine",
+        "                           ┌ checkout",
+        "         ┌ BEGIN           │",
+        "         ├ INSERT account  │",
+        "         └ COMMIT          │",
+        "                           ├ reset",
+        "                           └ checkin",
+        "result  None",
+        "pool    0 out",
     ]
-    assert "Written: everywhere" in lines
-    assert "         └ ROLLBACK        │" in lines
+
+
+def test_short_name(cli: Callable[..., Ran]) -> None:
+    """A name that one room has needs no room."""
+    assert cli("show", "connection.raise_inside") == cli("show", "raise_inside")
 
 
 def test_show_in_a_narrow_terminal(
@@ -427,7 +444,7 @@ def test_show_where_databases_differ(
     assert titles == ["SQLite", "psycopg, psycopg asyncio", "asyncpg"]
 
 
-def test_show_everything(cli: Callable[..., Ran]) -> None:
+def test_show_everything() -> None:
     """No fact is too wide or too odd to be shown."""
     wide = [
         (fact.name, width)
@@ -461,12 +478,12 @@ def test_source_without_docstring() -> None:
 
     def spaced(engine: Engine) -> None:
         """Dispose."""
-
+        # of it
         engine.dispose()
 
-    shown = ["(engine: Engine) -> None:\n    engine.dispose()\n"]
-    assert shown * 2 == [source(one).partition("def ")[2][4:].lstrip("ed")
-                         for one in (bare, spaced)]
+    body = "(engine: Engine) -> None:\n    engine.dispose()\n"
+    assert source(bare) == f"def bare{body}"
+    assert source(spaced) == f"def spaced{body}".replace("    e", "    # of it\n    e")
 
 
 # Runs.
@@ -503,7 +520,7 @@ def test_run_of_unequal_halves(
     plant(monkeypatch, UNEQUAL)
     ran = cli("run", "unequal")
     assert ran.code == 1
-    assert re.search(r"≠.*SELECT 1", ran.out)
+    assert re.search(r"≠.*SELECT", ran.out)
     assert re.search(r"^result, blocking +2 *$", ran.out, re.MULTILINE)
     assert "blocking: the server saw" in ran.out
 
@@ -539,11 +556,11 @@ def test_run_on_postgresql(cli: Callable[..., Ran], postgresql: str) -> None:
 
 def test_a_difference_that_is_too_wide(cli: Callable[..., Ran]) -> None:
     """Sides that do not fit beside each other stand one after the other."""
-    difference = Difference("result", "both", ("sync", "async"), "x" * 50, "")
+    difference = Difference("result", "both", ("sync", "async"), "x" * 74, "")
     verdict = Verdict(PLANTED, Outcome(), Outcome(), (difference,))
     with places.open_place(places.Where()) as place:
         shown = "\n".join(drawn(part) for part in verdict_page(verdict, place))
-    assert f"    sync\n      {'x' * 50}\n    async\n      nothing" in shown
+    assert f"    sync\n      {'x' * 74}\n    async\n      nothing" in shown
     assert cli  # the width is its
 
 
@@ -642,7 +659,9 @@ def test_full_disk(cli: Callable[..., Ran], few: list[Fact]) -> None:
     assert f"{len(few)} of 3 pairs hold" in ran.out
 
 
-def test_progress_on_a_terminal(few: list[Fact], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_a_terminal(
+    few: list[Fact], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A person who looks on sees which fact is tried, and how many there are."""
     file = io.StringIO()
     monkeypatch.setattr(file, "isatty", lambda: True)
@@ -911,7 +930,9 @@ def test_tour(
     ran = cli("tour")
     assert (0, "") == (ran.code, ran.err)
     assert max(map(len, ran.out.splitlines())) <= width
-    assert [f"{name} holds on sqlite" in ran.out for name in STOPS.values()] == [True] * 3
+    assert [f"{name} holds on sqlite" in ran.out for name in STOPS.values()] == [
+        True
+    ] * 3
     assert ["1. engine", "2. connection", "3. session"] == re.findall(
         r"\d\. (?:engine|connection|session)", ran.out
     )
@@ -1032,7 +1053,7 @@ def test_lanes_of_nested_blocks() -> None:
     ]
 
 
-def test_lanes_of_two_connections() -> None:
+def test_lanes_of_several_connections() -> None:
     """Each connection has a line of its own, which another takes when it is free."""
     written = (
         "checkout\nBEGIN\ncheckout #2\nBEGIN #2\nUPDATE account\nUPDATE account #2\n"
@@ -1041,14 +1062,25 @@ def test_lanes_of_two_connections() -> None:
         "BEGIN (failed)"
     )
     assert drawn(Trace(read(written))).splitlines() == [
-        "session  connection                 engine",
-        "                                    ┌ checkout",
-        "         ┌ BEGIN                    │",
-        "         │                          │ ┌ checkout #2",
-        "         │ ┌ BEGIN #2               │ │",
-        "         ├ │ UPDATE account         │ │",
-        "         │ ├ UPDATE account #2      │ │",
+        "session  connection                   engine",
+        "                                      ┌ checkout",
+        "         ┌ BEGIN                      │",
+        "         │                            │ ┌ checkout #2",
+        "         │ ┌ BEGIN #2                 │ │",
+        "         ├ │ UPDATE account           │ │",
+        "         │ ├ UPDATE account #2        │ │",
         "         ├ │ ROLLBACK TO SAVEPOINT 1  │ │",
+        "         └ │ COMMIT                   │ │",
+        "           │                          └ │ checkin",
+        "           │                          ┌ │ checkout #3",
+        "         ┌ │ BEGIN #3                 │ │",
+        "         │ │ · SELECT 1               │ │",
+        "         │ │ ┌ SAVEPOINT 1 #3         │ │",
+        "         └ │ │ ROLLBACK #3            │ │",
+        "           │ · COMMIT PREPARED #3     │ │",
+        "                                      │ └ invalidate #2",
+        "                                      └ checkin #3",
+        "         · BEGIN (failed)",
     ]
 
 
@@ -1058,8 +1090,25 @@ def test_both_lanes() -> None:
     right = read("checkout\nBEGIN\nROLLBACK\nreset\ncheckin")
     assert drawn(BothLanes(left, right)).splitlines() == [
         "blocking               asyncio",
+        "s c e                  s c e",
+        "    ┌ checkout             ┌ checkout",
+        "  ┌ │ BEGIN              ┌ │ BEGIN",
+        "  ├ │ INSERT account ≠   │ │",
+        "  └ │ COMMIT         ≠   │ │",
+        "    │                ≠   └ │ ROLLBACK",
+        "    ├ reset                ├ reset",
+        "    └ checkin              └ checkin",
     ]
-    assert drawn(BothLanes(left, right), 30).splitlines()[8:] == [
+    assert drawn(BothLanes(left, right), 30).splitlines()[7:] == [
+        "    └ checkin",
+        "",
+        "asyncio",
+        "s c e",
+        "    ┌ checkout",
+        "  ┌ │ BEGIN",
+        "  └ │ ROLLBACK",
+        "    ├ reset",
+        "    └ checkin",
     ]
 
 
@@ -1089,18 +1138,62 @@ def test_written_lanes_are_those_of_a_run(cli: Callable[..., Ran]) -> None:
 def test_folds_lose_nothing() -> None:
     """A line that is folded is the same line, and each piece has its width."""
     for fact in load_facts():
-        for line in source(fact.blocking).splitlines() + source(fact.asyncio).splitlines():
+        for line in (
+            source(fact.blocking).splitlines() + source(fact.asyncio).splitlines()
+        ):
             for width in (30, 38, 58, 100):
                 pieces = fold(line, width)
                 words = "".join(line[start:end] for start, end, _ in pieces)
                 assert line.replace(" ", "") == words.replace(" ", "")
-                assert max(indent + end - start for start, end, indent in pieces) <= width
+                assert (
+                    max(indent + end - start for start, end, indent in pieces) <= width
+                )
 
 
 @pytest.mark.parametrize(
     ("line", "rows"),
     [
         ("short(x)", ["short(x)"]),
+        ("with engine.connect() as one:", ["with engine.connect()", "    as one:"]),
+        (
+            "def name(engine: Engine) -> None:",
+            ["def name(engine: Engine)", "    -> None:"],
+        ),
+        (
+            "    f(insert(Account).values(id=3, owner='a, (b'))",
+            [
+                "    f(",
+                "        insert(Account)",
+                "        .values(",
+                "        id=3,",
+                "        owner='a, (b'))",
+            ],
+        ),
+        (
+            'f(a, {"b": 1, "cccccccccc": 2}, ddddddd)',
+            [
+                "f(",
+                "    a,",
+                "    {",
+                '        "b": 1,',
+                '        "cccccccccc":',
+                "        2},",
+                "    ddddddd)",
+            ],
+        ),
+        (
+            "session.scalars(x).unique().all_of_it()",
+            ["session.scalars(", "    x).unique().all_of_it()"],
+        ),
+        (
+            'x = "a text that is much too long"',
+            ['x = "a text that is much', '    too long"'],
+        ),
+        (
+            "averyveryverylongnamewithoutanything",
+            ["averyveryverylongnamewit", "    houtanything"],
+        ),
+        ("                      deep(one)", ["        deep(one)"]),
     ],
 )
 def test_fold(line: str, rows: list[str]) -> None:

@@ -31,8 +31,8 @@ from async_layers.embedded import embedded_postgres
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres() as server:
     told = {"port": server.port, "pid": server.pid, "directory": str(server.directory)}
-    print(json.dumps(told | {"uid": os.geteuid()}), flush=True)
     try:
+        print(json.dumps(told | {"uid": os.geteuid()}), flush=True)
         sys.stdin.readline()
     except KeyboardInterrupt:
         import psycopg

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import aiosqlite
 import pytest
 
-from async_layers._scratch import Scratch
 from async_layers._wire import backend_pid, driver_of, in_transaction
 from async_layers.engine import engine_scope
 from async_layers.engine_async import async_engine_scope
+
+if TYPE_CHECKING:
+    from async_layers._scratch import Scratch
 
 
 def test_driver_says_what_the_server_says(place: Scratch) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 STORED = 10_000
 LOADED = 2_000
@@ -59,28 +60,27 @@ def drop(connection: Connection) -> None:
     Base.metadata.drop_all(connection)
 
 
-def set_up_by_hand(engine: Engine, *, begin: bool) -> None:
+def set_up_by_hand(engine: Engine) -> None:
     """Do for SQLite what create_engine does, as SQLAlchemy documents it.
 
     Source: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html, "Enabling
-    Non-Legacy SQLite Transactional Modes" and "Foreign Key Support". Without
-    `begin` the engine is one for autocommit, which the recipe breaks.
+    Non-Legacy SQLite Transactional Modes" and "Foreign Key Support". The recipe's
+    BEGIN is left out in autocommit, which the recipe itself has no room for.
     """
     if engine.dialect.name != "sqlite":
         return
 
-    def connect(connection: object, _: object) -> None:
-        if begin:
-            connection.isolation_level = None  # type: ignore[attr-defined]
-        cursor = connection.cursor()  # type: ignore[attr-defined]
+    def connect(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout = 5000")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    def send_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+    def begin(connection: Connection) -> None:
+        driver = connection.connection.dbapi_connection
+        if driver and not engine.dialect.detect_autocommit_setting(driver):
+            connection.exec_driver_sql("BEGIN")
 
     event.listen(engine, "connect", connect)
-    if begin:
-        event.listen(engine, "begin", send_begin)
+    event.listen(engine, "begin", begin)

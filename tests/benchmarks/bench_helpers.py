@@ -15,6 +15,7 @@ from tests.benchmarks._table import (
     ALL,
     LOADED,
     ONE,
+    Base,
     Item,
     Loaded,
     create,
@@ -39,10 +40,10 @@ def times(function: Callable[[], object]) -> Callable[[int], None]:
     return call
 
 
-def by_hand(url: str, *, begin: bool = True) -> Engine:
+def by_hand(url: str) -> Engine:
     """Open an engine as the documentation says."""
     engine = sqlalchemy.create_engine(async_layers.create_engine(url).url)
-    set_up_by_hand(engine, begin=begin)
+    set_up_by_hand(engine)
     return engine
 
 
@@ -50,14 +51,13 @@ def by_hand(url: str, *, begin: bool = True) -> Engine:
 def cases(url: str) -> Iterator[list[Case]]:
     """Lend the comparisons, with engines that are open and tables that are full."""
     ours, theirs = async_layers.create_engine(url), by_hand(url)
-    autocommit = by_hand(url, begin=False)
     with ours.begin() as connection:
         create(connection)
     try:
         yield [
             opening(ours),
             transactions(ours, theirs),
-            reads(ours, autocommit),
+            reads(ours, theirs),
             savepoints(ours, theirs),
             streams(ours, theirs),
             loads(ours, theirs),
@@ -66,7 +66,6 @@ def cases(url: str) -> Iterator[list[Case]]:
         ]
     finally:
         theirs.dispose()
-        autocommit.dispose()
         with ours.begin() as connection:
             drop(connection)
         ours.dispose()
@@ -77,7 +76,7 @@ def opening(ours: Engine) -> Case:
     url = ours.url.render_as_string(hide_password=False)
 
     def hand() -> None:
-        set_up_by_hand(sqlalchemy.create_engine(url), begin=True)
+        set_up_by_hand(sqlalchemy.create_engine(url))
 
     return Case(
         "create_engine", times(lambda: async_layers.create_engine(url)), times(hand)
@@ -152,7 +151,7 @@ def streams(ours: Engine, theirs: Engine) -> Case:
 
 def loads(ours: Engine, theirs: Engine) -> Case:
     """insert_rows() beside an INSERT of many rows, rolled back."""
-    table, given = Loaded.__table__, rows(LOADED)
+    table, given = Base.metadata.tables[Loaded.__tablename__], rows(LOADED)
 
     def helper() -> None:
         with ours.connect() as connection, connection.begin() as transaction:

@@ -16,6 +16,7 @@ from tests.benchmarks._table import (
     ALL,
     LOADED,
     ONE,
+    Base,
     Item,
     Loaded,
     create,
@@ -45,12 +46,12 @@ def times(
     return lambda count: runner.run(call(count))
 
 
-def by_hand(url: str, *, begin: bool = True) -> AsyncEngine:
+def by_hand(url: str) -> AsyncEngine:
     """Open an engine as the documentation says."""
     engine = sqlalchemy.ext.asyncio.create_async_engine(
         async_layers.create_async_engine(url).url
     )
-    set_up_by_hand(engine.sync_engine, begin=begin)
+    set_up_by_hand(engine.sync_engine)
     return engine
 
 
@@ -58,7 +59,6 @@ def by_hand(url: str, *, begin: bool = True) -> AsyncEngine:
 def cases(url: str) -> Iterator[list[Case]]:
     """Lend the comparisons, with engines that are open and tables that are full."""
     ours, theirs = async_layers.create_async_engine(url), by_hand(url)
-    autocommit = by_hand(url, begin=False)
 
     async def set_up() -> None:
         async with ours.begin() as connection:
@@ -66,7 +66,6 @@ def cases(url: str) -> Iterator[list[Case]]:
 
     async def tear_down() -> None:
         await theirs.dispose()
-        await autocommit.dispose()
         async with ours.begin() as connection:
             await connection.run_sync(drop)
         await ours.dispose()
@@ -77,7 +76,7 @@ def cases(url: str) -> Iterator[list[Case]]:
             yield [
                 opening(runner, ours),
                 transactions(runner, ours, theirs),
-                reads(runner, ours, autocommit),
+                reads(runner, ours, theirs),
                 savepoints(runner, ours, theirs),
                 streams(runner, ours, theirs),
                 loads(runner, ours, theirs),
@@ -96,9 +95,7 @@ def opening(runner: Runner, ours: AsyncEngine) -> Case:
         async_layers.create_async_engine(url)
 
     async def hand() -> None:
-        set_up_by_hand(
-            sqlalchemy.ext.asyncio.create_async_engine(url).sync_engine, begin=True
-        )
+        set_up_by_hand(sqlalchemy.ext.asyncio.create_async_engine(url).sync_engine)
 
     return Case("create_async_engine", times(runner, helper), times(runner, hand))
 
@@ -171,7 +168,7 @@ def streams(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Case:
 
 def loads(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Case:
     """async_insert_rows() beside an INSERT of many rows, rolled back."""
-    table, given = Loaded.__table__, rows(LOADED)
+    table, given = Base.metadata.tables[Loaded.__tablename__], rows(LOADED)
 
     async def helper() -> None:
         async with ours.connect() as connection, connection.begin() as transaction:
