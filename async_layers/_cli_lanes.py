@@ -38,9 +38,7 @@ class BothLanes:
         self._titles = titles
 
     def __rich_console__(
-        self,
-        console: Console,
-        options: ConsoleOptions,
+        self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         """Draw beside each other what fits, else one after the other."""
         columns = list(map(_column, self._sides, self._titles))

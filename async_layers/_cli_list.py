@@ -30,9 +30,7 @@ class FactList:
         self._facts = facts
 
     def __rich_console__(
-        self,
-        console: Console,
-        options: ConsoleOptions,
+        self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         """Draw two columns where the sentence has room, else one."""
         names = [_short(fact) for fact in self._facts]

@@ -32,7 +32,8 @@ def show_page(fact: Fact, better: Fact | None = None) -> Iterator[RenderableType
     for one in written(fact, halves_of(fact), "trace"):
         yield Text()
         yield Text(f"Written: {one.where}", style="bold")
-        yield lanes(read(one.expected.trace))
+        events = read(one.expected.trace)
+        yield lanes(events) if events else Text("nothing is traced", style="dim")
         yield labelled(_around(fact, one))
     for other in declared(fact):
         yield Text()

@@ -51,7 +51,8 @@ def tour_page(verdicts: Sequence[Verdict], place: Scratch) -> Iterator[Renderabl
     yield Text(_INTRODUCTION)
     for number, (layer, verdict) in enumerate(zip(STOPS, verdicts, strict=True), 1):
         yield Text()
-        yield Rule(Text(f"{number}. {layer}", style=f"bold {COLOURS[layer]}"))
+        colour = COLOURS[layer]
+        yield Rule(Text(f"{number}. {layer}", style=f"bold {colour}"), style=colour)
         yield Text(f"The {layer} {_ABOUT[layer]}.", style="dim")
         yield Text()
         yield Text(verdict.fact.sentence, style="bold")
@@ -64,7 +65,7 @@ def tour_page(verdicts: Sequence[Verdict], place: Scratch) -> Iterator[Renderabl
         yield Text()
         yield from judgement(verdict, place)
     yield Text()
-    yield Rule(Text("Where to go next", style="bold"))
+    yield Rule(Text("Where to go next", style="bold"), style="dim")
     yield _next_commands()
 
 

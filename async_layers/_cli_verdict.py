@@ -86,7 +86,7 @@ def judgement(verdict: Verdict, place: Scratch) -> Iterator[RenderableType]:
     where = f"{place.database} ({place.drivers['sync']} | {place.drivers['async']})"
     name = verdict.fact.name
     if verdict.holds:
-        time = f"in {verdict.seconds:.3f} s."
+        time = f"{verdict.seconds:.3f} s"
         yield Text.assemble(name, (" holds", "bold green"), f" on {where}, {time}")
     elif verdict.skipped:
         yield Text.assemble(
@@ -107,9 +107,7 @@ class _Sides:
         self._difference = difference
 
     def __rich_console__(
-        self,
-        console: Console,
-        options: ConsoleOptions,
+        self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         """Yield columns, or one side after the other."""
         one = self._difference

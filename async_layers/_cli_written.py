@@ -108,4 +108,8 @@ def declared(
         why = right.differs or left.differs
         if why:
             found.setdefault((why, parts), []).append(f"{sync} | {asyncio}")
-    return [Declared(", ".join(where), *key) for key, where in found.items()]
+    known = sum(sync.database in fact.databases for sync, _ in PAIRS)
+    return [
+        Declared("everywhere" if len(where) == known else ", ".join(where), *key)
+        for key, where in found.items()
+    ]

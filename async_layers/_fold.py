@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _INDENT = 4
 _TOKENS = re.compile(r""""[^"]*"|'[^']*'|[()\[\]{},]""")
 # What a statement ends with: it goes to a row of its own, whole.
-_TAIL = re.compile(r" (?:as \w+|-> .+):$")
+_TAIL = re.compile(r" (?:as \w+:|-> .+:)$|(?<= =) [^()\[\]{}]+$")
 
 
 class Piece(NamedTuple):
@@ -35,10 +35,9 @@ def _fold(line: str, piece: Piece, width: int, hang: int) -> Iterator[Piece]:
         yield piece
         return
     tail = _TAIL.search(line, start, end)
-    if tail and 0 < tail.start() - start <= width - indent:
+    if tail and _fits(piece, tail.start(), width):
         yield Piece(start, tail.start(), indent)
-        rest = Piece(tail.start() + 1, end, _further(indent, width))
-        yield from _cut(line, rest, width)
+        yield Piece(tail.start() + 1, end, _further(indent, width))
         return
     items = _items(line, start, end)
     bracket = _bracket(line, start, end)
@@ -50,6 +49,13 @@ def _fold(line: str, piece: Piece, width: int, hang: int) -> Iterator[Piece]:
         yield from _fold(line, Piece(bracket, end, inside), width, 0)
     else:
         yield from _cut(line, piece, width)
+
+
+def _fits(piece: Piece, at: int, width: int) -> bool:
+    """Say whether a piece that is cut at a space is two rows."""
+    head, rest = at - piece.start, piece.end - at - 1
+    fits = rest <= width - _further(piece.indent, width)
+    return 0 < head <= width - piece.indent and fits
 
 
 def _deepest(width: int) -> int:

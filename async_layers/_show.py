@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Mark: TypeAlias = Literal[" ", "~", "≠"]
 
-LEGEND = "~ asyncio's spelling   ≠ a difference"
+_LEGEND: dict[Mark, str] = {"~": "~ asyncio's spelling", "≠": "≠ a difference"}
 # Below this width the columns would be too narrow to read.
 SIDE_BY_SIDE = 72
 
@@ -45,10 +45,7 @@ class Line:
 def pair_lines(fact: Fact) -> list[Line]:
     """Return the lines of both functions beside each other, without docstrings."""
     rows = align(source(fact.blocking), source(fact.asyncio))
-    lines = [Line(one, other, _mark(one, other, differ)) for one, other, differ in rows]
-    while not (lines[-1].blocking or lines[-1].asyncio):
-        lines.pop()
-    return lines
+    return [Line(one, other, _mark(one, other, differ)) for one, other, differ in rows]
 
 
 def _mark(blocking: str | None, asyncio: str | None, differ: bool) -> Mark:  # noqa: FBT001 - a row of align()
@@ -83,9 +80,7 @@ class Pair:
         self._lines = pair_lines(fact)
 
     def __rich_console__(
-        self,
-        console: Console,
-        options: ConsoleOptions,
+        self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         """Yield a line a row."""
         width = options.max_width
@@ -93,8 +88,9 @@ class Pair:
             yield from self._columns(width)
         else:
             yield from self._stack(width)
-        if any(line.mark != " " for line in self._lines):
-            yield Text(LEGEND, style="dim")
+        marks = {line.mark for line in self._lines}
+        legend = [text for mark, text in _LEGEND.items() if mark in marks]
+        yield Text("   ".join(legend), style="dim")
 
     def _columns(self, width: int) -> Iterator[Text]:
         longest = max(len(line.blocking or "") for line in self._lines)

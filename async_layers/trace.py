@@ -82,10 +82,11 @@ def trace(
     the connection's layer is over, in the thread or greenlet that caused it;
     it may block and must not use the connection.
     """
-    from async_layers._recorder import Recorder  # noqa: PLC0415 - costs when used
+    # These cost an import only where a trace is made.
+    from async_layers._trace.listening import listening  # noqa: PLC0415
+    from async_layers._trace.record import Record  # noqa: PLC0415
 
     recorded = Trace()
     target = cast("Engine | None", getattr(engine, "sync_engine", engine))
-    recorder = Recorder(recorded.events, target, observe)
-    with recorder.listening():
+    with listening(Record(recorded.events, observe), target):
         yield recorded

@@ -30,10 +30,11 @@ from async_layers import _cli_verify as verifying
 from async_layers import _facts, _url
 from async_layers._cli_console import Page
 from async_layers._cli_lanes import BothLanes
+from async_layers._cli_show import difference
 from async_layers._cli_signals import Stopped, deafen, stoppable
 from async_layers._cli_tour import STOPS
 from async_layers._cli_verdict import verdict_page
-from async_layers._cli_written import PAIRS, declared
+from async_layers._cli_written import PAIRS, Declared, declared
 from async_layers._facts import Fact, find_fact, load_facts
 from async_layers._fold import fold
 from async_layers._lanes import read
@@ -326,8 +327,7 @@ def test_differences(
         "differences.unequal",
         "A planted fact.",
         "",
-        "≠ sqlite3 | aiosqlite, psycopg | asyncpg, psycopg | psycopg asyncio  they are",
-        "planted",
+        "≠ everywhere  they are planted",
         "         blocking   asyncio",
         "result   2          1",
         "Write instead: nothing of the kind",
@@ -340,7 +340,7 @@ def test_differences(
     ("arguments", "where"),
     [
         (["--url", "sqlite://"], "sqlite3 | aiosqlite  "),
-        (["--postgres"], "psycopg | asyncpg, psycopg | psycopg asyncio  "),
+        (["--postgres"], "psycopg | asyncpg, psycopg | psycopg asyncio  they"),
         (["--postgres", "--async-driver", "psycopg"], "psycopg | psycopg asyncio  "),
         (["--url", "postgres://x/y", "--async-driver", "asyncpg"], "psycopg | asyncpg"),
     ],
@@ -354,6 +354,12 @@ def test_differences_of_a_database(
     """A database or a driver restricts the list; nothing is run."""
     plant(monkeypatch, UNEQUAL)
     assert f"≠ {where}" in cli("differences", *arguments).out
+
+
+def test_difference_of_the_server_alone() -> None:
+    """A difference that only the server sees has no sides to show."""
+    shown = [drawn(part) for part in difference(Declared("here", "why", ()))]
+    assert shown == ["≠ here  why"]
 
 
 def test_every_declared_difference_is_listed(cli: Callable[..., Ran]) -> None:
@@ -388,7 +394,7 @@ def test_show(
         "            insert(Account).values(                  insert(Account).values(",
         '                id=3, owner="carl",                      id=3, owner="carl",',
         "                balance=10))                             balance=10))",
-        "~ asyncio's spelling   ≠ a difference",
+        "~ asyncio's spelling",
         "",
         "Written: everywhere",
         "session  connection        engine",
@@ -429,8 +435,9 @@ def test_show_of_a_difference(
     assert re.search(r"≠ +rows = await", out)
     assert re.search(r"^result, blocking +2 *$", out, re.MULTILINE)
     assert re.search(r"^result, asyncio +1 *$", out, re.MULTILINE)
-    assert "≠ sqlite3 | aiosqlite, psycopg | asyncpg" in out
+    assert "≠ everywhere  they are planted" in out
     assert "async def rolls_back_async" in out
+    assert "~ asyncio's spelling   ≠ a difference\n" in out
 
 
 def test_show_where_databases_differ(
@@ -440,7 +447,9 @@ def test_show_where_databases_differ(
     written = {"error": "E", "postgresql": {"trace": "checkout"}, "asyncpg": {}}
     one = replace(PLANTED, written=written | {"asyncpg": {"trace": "checkin"}})
     plant(monkeypatch, one)
-    titles = re.findall(r"^Written: (.*)$", cli("show", "planted").out, re.MULTILINE)
+    out = cli("show", "planted").out
+    assert "\nWritten: SQLite\nnothing is traced\nerror  E" in out
+    titles = re.findall(r"^Written: (.*)$", out, re.MULTILINE)
     assert titles == ["SQLite", "psycopg, psycopg asyncio", "asyncpg"]
 
 
@@ -556,8 +565,8 @@ def test_run_on_postgresql(cli: Callable[..., Ran], postgresql: str) -> None:
 
 def test_a_difference_that_is_too_wide(cli: Callable[..., Ran]) -> None:
     """Sides that do not fit beside each other stand one after the other."""
-    difference = Difference("result", "both", ("sync", "async"), "x" * 74, "")
-    verdict = Verdict(PLANTED, Outcome(), Outcome(), (difference,))
+    wide = Difference("result", "both", ("sync", "async"), "x" * 74, "")
+    verdict = Verdict(PLANTED, Outcome(), Outcome(), (wide,))
     with places.open_place(places.Where()) as place:
         shown = "\n".join(drawn(part) for part in verdict_page(verdict, place))
     assert f"    sync\n      {'x' * 74}\n    async\n      nothing" in shown
@@ -1154,6 +1163,7 @@ def test_folds_lose_nothing() -> None:
     ("line", "rows"),
     [
         ("short(x)", ["short(x)"]),
+        ("one['name'] = 'long enough'", ["one['name'] =", "    'long enough'"]),
         ("with engine.connect() as one:", ["with engine.connect()", "    as one:"]),
         (
             "def name(engine: Engine) -> None:",
@@ -1183,7 +1193,7 @@ def test_folds_lose_nothing() -> None:
         ),
         (
             "session.scalars(x).unique().all_of_it()",
-            ["session.scalars(", "    x).unique().all_of_it()"],
+            ["session.scalars(", "    x).unique()", "        .all_of_it()"],
         ),
         (
             'x = "a text that is much too long"',

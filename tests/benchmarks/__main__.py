@@ -20,7 +20,7 @@ from tests.benchmarks._measure import Ratio, compare
 from tests.benchmarks.bench_start import Duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from tests.benchmarks._measure import Case
@@ -33,7 +33,7 @@ FEWEST_PAIRS = 9
 def main() -> int:
     """Print a table for each part; return 1 if a target is missed."""
     options = _options()
-    report = dict[str, list[dict[str, object]]]()
+    report: dict[str, Sequence[Mapping[str, object]]] = {}
     missed = False
     with TemporaryDirectory() as directory:
         urls = [f"sqlite:///{directory}/bench.db", options.postgres]

@@ -1,0 +1,127 @@
+"""What is common to the lanes: the events so far, and each connection's state."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from async_layers._wire import in_transaction
+from async_layers.trace import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from async_layers.trace import Layer
+
+ENDS = ("COMMIT", "ROLLBACK", "END", "PREPARE TRANSACTION")
+BY_THE_DATABASE = "ROLLBACK (by the database)"
+
+
+@dataclass(slots=True)
+class Wire:
+    """One connection of a driver, and what the record has said of it.
+
+    `pending` is an event that SQLAlchemy announced and that is not over.
+    `believed` is whether SQLAlchemy thinks of a transaction, for drivers that
+    do not say; a driver that is `gone` is not asked any more.
+    """
+
+    number: int
+    driver: object
+    in_transaction: bool = False
+    believed: bool = False
+    pending: Event | None = None
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Record:
+    """The events of all lanes, in the order in which they happened."""
+
+    events: list[Event]
+    observe: Callable[[Event, object], None] | None
+    start: float = field(default_factory=time.perf_counter)
+    _wires: dict[int, Wire] = field(default_factory=dict[int, Wire])
+
+    def append(self, layer: Layer, text: str, wire: Wire | None = None) -> Event:
+        """Note what happens now."""
+        seconds = time.perf_counter() - self.start
+        event = Event(layer, text, seconds, wire.number if wire else None)
+        self.events.append(event)
+        return event
+
+    def move_before(self, event: Event, later: Event) -> None:
+        """Put the last event before the one that it preceded."""
+        event.seconds = later.seconds
+        self.events.pop()
+        place = len(self.events) - 1
+        while self.events[place] is not later:
+            place -= 1
+        self.events.insert(place, event)
+
+    def wire(self, dbapi_connection: object) -> Wire:
+        """Return what is known of a connection, numbered as it is first seen."""
+        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
+        wire = self._wires.get(id(driver))
+        if wire is None:
+            wire = self._wires[id(driver)] = Wire(len(self._wires) + 1, driver)
+        return wire
+
+    def of(self, connection: Connection | None) -> Wire | None:
+        """Return a Connection's wire, None where it has none or says nothing."""
+        if connection is None or connection.closed or connection.invalidated:
+            return None
+        # What a dialect asks of its first connection is its own affair.
+        if not connection._allow_autobegin:  # noqa: SLF001
+            return None
+        return self.wire(connection.connection.dbapi_connection)
+
+    def forget(self, dbapi_connection: object) -> Wire:
+        """Say no more of a transaction whose connection goes away."""
+        wire = self.wire(dbapi_connection)
+        wire.in_transaction = wire.believed = False
+        wire.pending = None
+        wire.gone = True
+        return wire
+
+    def settle(self, wire: Wire, ended: str = BY_THE_DATABASE) -> None:
+        """Say what became of a transaction since the last event.
+
+        `ended` is what has ended it, if no event did.
+        """
+        if wire.gone:
+            return
+        event, wire.pending = wire.pending, None
+        said = in_transaction(wire.driver)
+        now = wire.believed if said is None else said
+        if event and said and not event.failed and event.text in {"COMMIT", "ROLLBACK"}:
+            self._take_back(event)  # the driver knows of no transaction, and sent none
+            event = None
+        text = event.text if event else ""
+        if now and not wire.in_transaction and not text.startswith("BEGIN"):
+            begin = self.append("connection", "BEGIN", wire)
+            if event:
+                self.move_before(begin, event)
+        if wire.in_transaction and not now and not text.startswith(ENDS):
+            event = self.append("connection", ended, wire)
+        wire.in_transaction = now
+        if event and self.observe:
+            self.observe(event, wire.driver)
+
+    def _take_back(self, event: Event) -> None:
+        self.events[:] = [known for known in self.events if known is not event]
+
+    def settle_ended(self) -> None:
+        """Attend to each COMMIT or ROLLBACK that is over, before others act on it."""
+        for wire in list(self._wires.values()):
+            ending = wire.pending is not None and wire.pending.text.startswith(ENDS)
+            if ending and in_transaction(wire.driver) is False:
+                self.settle(wire)
+
+    def settle_all(self) -> None:
+        """Attend to what is not over when the trace ends."""
+        for wire in list(self._wires.values()):
+            self.settle(wire)
