@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+# A URL that is refused, a driver or a server's programs that are missing, an
+# address that does not answer.
+REFUSED = (
+    ArgumentError,
+    InvalidRequestError,
+    ModuleNotFoundError,
+    NotImplementedError,
+    OSError,
+)
+
 
 @contextmanager
 def sqlite_file() -> Iterator[str]:
@@ -50,9 +60,7 @@ def database(
                 yield url
         else:
             yield given
-    except (ArgumentError, InvalidRequestError) as error:
-        _end(error)
-    except (ModuleNotFoundError, NotImplementedError, OSError) as error:
+    except REFUSED as error:
         _end(error)
     except DBAPIError as error:
         # Without a statement it comes from connecting. With one the server was
