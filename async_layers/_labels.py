@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # A name with its schema, each of them quoted or not; `_bare` takes the last part.
 _NAME = r'((?:(?:"[^"]+"|`[^`]+`|\w+\b)\.?)+)'
@@ -36,6 +37,7 @@ _LOCK = re.compile(
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 
+@lru_cache(maxsize=1024)  # an application has few statements, and sends them often
 def label(statement: str) -> str:
     """Return the name of a statement: `INSERT account`, `SAVEPOINT 1`, `COMMIT`.
 

@@ -94,6 +94,9 @@ def _connect_timeout(url: URL, seconds: float | None) -> dict[str, object]:
     return words.get(url.get_backend_name(), {})
 
 
+_NO_OPTIONS: dict[str, object] = {}
+
+
 def transaction_options(
     dialect: Dialect,
     isolation_level: IsolationLevel | None,
@@ -102,6 +105,8 @@ def transaction_options(
     write: bool,
 ) -> dict[str, object]:
     """Return the execution options that a transaction's connection gets."""
+    if isolation_level is None and not read_only and not write:
+        return _NO_OPTIONS
     if isolation_level == "AUTOCOMMIT":
         raise InvalidRequestError(
             "isolation_level='AUTOCOMMIT' is refused: seen on a transaction, which "

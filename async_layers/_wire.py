@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _SQLite(Protocol):
     in_transaction: bool
 
 
-class _Info(Protocol):
+class _PGconn(Protocol):
     transaction_status: int
+
+
+class _Info(Protocol):
     backend_pid: int
 
 
 class _Psycopg(Protocol):
     info: _Info
+    pgconn: _PGconn
 
 
 class _Asyncpg(Protocol):
@@ -42,21 +49,12 @@ def in_transaction(connection: object) -> bool | None:
     The answer comes from what the server last told the driver. None: this
     driver does not say (or is not known here).
     """
-    driver = driver_of(connection)
-    if driver in {"sqlite3", "aiosqlite"}:
-        return _sqlite(connection)
-    if driver == "psycopg":
-        return (
-            int(cast("_Psycopg", connection).info.transaction_status)
-            in _PSYCOPG_IN_TRANSACTION
-        )
-    if driver == "asyncpg":
-        asyncpg = cast("_Asyncpg", connection)
-        return not asyncpg.is_closed() and asyncpg.is_in_transaction()
-    if driver in {"pymysql", "aiomysql", "asyncmy"}:
-        status = cast("int | None", getattr(connection, "server_status", None))
-        return None if status is None else bool(status & _MYSQL_IN_TRANSACTION)
-    return None
+    return asking(type(connection))(connection)
+
+
+def asking(class_: type) -> Callable[[object], bool | None]:
+    """Return how a connection of a class is asked."""
+    return _ASKING.get(class_.__module__.partition(".")[0], _unknown)
 
 
 def _sqlite(connection: object) -> bool:
@@ -65,6 +63,36 @@ def _sqlite(connection: object) -> bool:
         return cast("_SQLite", connection).in_transaction
     except (sqlite3.ProgrammingError, ValueError):  # sqlite3's, aiosqlite's
         return False
+
+
+def _psycopg(connection: object) -> bool:
+    pgconn = cast("_Psycopg", connection).pgconn
+    return pgconn.transaction_status in _PSYCOPG_IN_TRANSACTION
+
+
+def _asyncpg(connection: object) -> bool:
+    asyncpg = cast("_Asyncpg", connection)
+    return not asyncpg.is_closed() and asyncpg.is_in_transaction()
+
+
+def _mysql(connection: object) -> bool | None:
+    status = cast("int | None", getattr(connection, "server_status", None))
+    return None if status is None else bool(status & _MYSQL_IN_TRANSACTION)
+
+
+def _unknown(_: object) -> None:
+    return None
+
+
+_ASKING: dict[str, Callable[[object], bool | None]] = {
+    "sqlite3": _sqlite,
+    "aiosqlite": _sqlite,
+    "psycopg": _psycopg,
+    "asyncpg": _asyncpg,
+    "pymysql": _mysql,
+    "aiomysql": _mysql,
+    "asyncmy": _mysql,
+}
 
 
 def backend_pid(connection: object) -> int | None:

@@ -20,7 +20,6 @@ class ConnectionLane:
         "begin",
         "commit",
         "rollback",
-        "before_cursor_execute",
         "after_cursor_execute",
         "prepare_twophase",
         "commit_twophase",
@@ -44,18 +43,20 @@ class ConnectionLane:
         parameters: object,
         __: object,
         executemany: bool,  # noqa: FBT001
-    ) -> None:
+    ) -> tuple[str, object]:
         # "insertmanyvalues" calls itself executemany; it sends one statement.
         many = executemany and isinstance(parameters, list)
         times = f" x{len(cast('list[object]', parameters))}" if many else ""
         self._send(connection, label(statement) + times)
+        return statement, parameters
 
     def _send(self, connection: Connection, text: str) -> None:
         """Note a statement on its way; an announced one is the same statement."""
         wire = self._record.of(connection)
         if wire is None or (wire.pending and wire.pending.text == text):
             return
-        self._record.settle_ended()
+        if self._record.ending:
+            self._record.settle_ended()
         self._record.settle(wire)
         wire.pending = self._record.append("connection", text, wire)
 
@@ -79,6 +80,7 @@ class ConnectionLane:
         wire.believed = False
         if wire.in_transaction:
             wire.pending = self._record.append("connection", text, wire)
+            self._record.ending.append(wire)
 
     def prepare_twophase(self, connection: Connection, _: object) -> None:
         self._send(connection, "PREPARE TRANSACTION")
@@ -100,8 +102,9 @@ class ConnectionLane:
         self._send(connection, "ROLLBACK PREPARED" if is_prepared else "ROLLBACK")
 
     def handle_error(self, context: ExceptionContext) -> None:
-        if context.connection is None and not context.is_pre_ping:
-            self._record.append("engine", "connect").failed = True
+        if context.connection is None:
+            if not context.is_pre_ping:
+                self._record.append("engine", "connect").failed = True
             return
         wire = self._record.of(context.connection)
         if wire:

@@ -32,6 +32,9 @@ def listening(record: Record, engine: Engine | None) -> Iterator[None]:
             _listen(stack, engine or Pool, name, getattr(pool, name))
         for name in connection.EVENTS:
             _listen(stack, target, name, getattr(connection, name))
+        # A listener that returns what it was given is spared a wrapper.
+        execute = connection.before_cursor_execute
+        _listen(stack, target, "before_cursor_execute", execute, retval=True)
         _listen(stack, target, "engine_disposed", pool.engine_disposed)
         _listen(stack, target, "handle_error", connection.handle_error)
         for name in session.EVENTS:
@@ -47,7 +50,7 @@ def _listen(
     stack: ExitStack,
     target: object,
     name: str,
-    listener: Callable[..., None],
+    listener: Callable[..., object],
     **options: bool,
 ) -> None:
     event.listen(target, name, listener, **options)
@@ -63,7 +66,7 @@ def _silence_restored(engine: Engine | type[Engine]) -> Iterator[None]:
     """
     dialect = engine.dialect if isinstance(engine, Engine) else Dialect
     names = {
-        engine: (*ConnectionLane.EVENTS, "engine_disposed"),
+        engine: (*ConnectionLane.EVENTS, "before_cursor_execute", "engine_disposed"),
         dialect: ("handle_error", "do_execute"),
     }
     quiet = [target for target in names if not vars(target).get("_has_events")]

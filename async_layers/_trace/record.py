@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from async_layers._wire import in_transaction
+from async_layers._wire import asking
 from async_layers.trace import Event
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ class Wire:
     """
 
     number: int
+    dbapi_connection: object
     driver: object
+    asking: Callable[[object], bool | None]
     in_transaction: bool = False
     believed: bool = False
     pending: Event | None = None
@@ -44,6 +46,7 @@ class Record:
     events: list[Event]
     observe: Callable[[Event, object], None] | None
     start: float = field(default_factory=time.perf_counter)
+    ending: list[Wire] = field(default_factory=list[Wire])
     _wires: dict[int, Wire] = field(default_factory=dict[int, Wire])
 
     def append(self, layer: Layer, text: str, wire: Wire | None = None) -> Event:
@@ -64,20 +67,24 @@ class Record:
 
     def wire(self, dbapi_connection: object) -> Wire:
         """Return what is known of a connection, numbered as it is first seen."""
-        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
-        wire = self._wires.get(id(driver))
+        wire = self._wires.get(id(dbapi_connection))
         if wire is None:
-            wire = self._wires[id(driver)] = Wire(len(self._wires) + 1, driver)
+            driver: object = getattr(
+                dbapi_connection, "driver_connection", dbapi_connection
+            )
+            number = len(self._wires) + 1
+            wire = Wire(number, dbapi_connection, driver, asking(type(driver)))
+            self._wires[id(dbapi_connection)] = wire
         return wire
 
-    def of(self, connection: Connection | None) -> Wire | None:
+    def of(self, connection: Connection) -> Wire | None:
         """Return a Connection's wire, None where it has none or says nothing."""
-        if connection is None or connection.closed or connection.invalidated:
-            return None
+        # None where it is closed or invalidated; the property would connect anew.
+        pooled = connection._dbapi_connection  # noqa: SLF001
         # What a dialect asks of its first connection is its own affair.
-        if not connection._allow_autobegin:  # noqa: SLF001
+        if pooled is None or not connection._allow_autobegin:  # noqa: SLF001
             return None
-        return self.wire(connection.connection.dbapi_connection)
+        return self.wire(pooled.dbapi_connection)
 
     def forget(self, dbapi_connection: object) -> Wire:
         """Say no more of a transaction whose connection goes away."""
@@ -95,8 +102,10 @@ class Record:
         if wire.gone:
             return
         event, wire.pending = wire.pending, None
-        said = in_transaction(wire.driver)
+        said = wire.asking(wire.driver)
         now = wire.believed if said is None else said
+        if now is wire.in_transaction and event is None:
+            return
         if event and said and not event.failed and event.text in {"COMMIT", "ROLLBACK"}:
             self._take_back(event)  # the driver knows of no transaction, and sent none
             event = None
@@ -116,10 +125,10 @@ class Record:
 
     def settle_ended(self) -> None:
         """Attend to each COMMIT or ROLLBACK that is over, before others act on it."""
-        for wire in list(self._wires.values()):
-            ending = wire.pending is not None and wire.pending.text.startswith(ENDS)
-            if ending and in_transaction(wire.driver) is False:
+        for wire in self.ending:
+            if wire.pending and wire.asking(wire.driver) is False:
                 self.settle(wire)
+        self.ending = [wire for wire in self.ending if wire.pending]
 
     def settle_all(self) -> None:
         """Attend to what is not over when the trace ends."""
