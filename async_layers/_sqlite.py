@@ -108,17 +108,30 @@ def _run(connection: DBAPIConnection | PoolProxiedConnection, statement: str) ->
         cursor.execute(statement)
 
 
+class _Driver(Protocol):
+    """What is asked of sqlite3's connection, and of aiosqlite's."""
+
+    isolation_level: str | None
+    in_transaction: bool
+
+
+def _driver(dbapi_connection: object) -> _Driver:
+    found = getattr(dbapi_connection, "driver_connection", dbapi_connection)
+    return cast("_Driver", found)
+
+
 def _begin(connection: Connection, mode: str | None) -> None:
     """Send the BEGIN of a transaction, none in autocommit."""
-    options = connection.get_execution_options()
     pooled = connection.connection
-    dbapi_connection = cast("DBAPIConnection", pooled.dbapi_connection)
-    if connection.dialect.detect_autocommit_setting(dbapi_connection):
+    driver = _driver(pooled.dbapi_connection)
+    # None is SQLAlchemy's AUTOCOMMIT (pysqlite.py, detect_autocommit_setting).
+    if driver.isolation_level is None:
         return
+    options = connection.get_execution_options()
     if options.get("sqlite_query_only"):
         pooled.info["async_layers_query_only"] = True
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    if not in_transaction(pooled.driver_connection):
+    if not driver.in_transaction:
         mode = options.get("sqlite_begin", mode)
         connection.exec_driver_sql("BEGIN" if mode == "DEFERRED" else f"BEGIN {mode}")
 
@@ -139,7 +152,7 @@ def _reset(
     """
     if not state.asyncio_safe:
         return
-    if in_transaction(getattr(connection, "driver_connection", connection)):
+    if in_transaction(_driver(connection)):  # False also where it is closed
         connection.rollback()
     # A detached connection has no record, and no next user.
     if record and record.info.pop("async_layers_query_only", False):

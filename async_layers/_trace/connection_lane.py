@@ -44,11 +44,13 @@ class ConnectionLane:
         __: object,
         executemany: bool,  # noqa: FBT001
     ) -> tuple[str, object]:
+        given = statement, parameters
         # "insertmanyvalues" calls itself executemany; it sends one statement.
-        many = executemany and isinstance(parameters, list)
-        times = f" x{len(cast('list[object]', parameters))}" if many else ""
-        self._send(connection, label(statement) + times)
-        return statement, parameters
+        text = label(statement)
+        if executemany and isinstance(parameters, list):
+            text = f"{text} x{len(cast('list[object]', parameters))}"
+        self._send(connection, text)
+        return given
 
     def _send(self, connection: Connection, text: str) -> None:
         """Note a statement on its way; an announced one is the same statement."""
