@@ -58,7 +58,7 @@ _STATES = {
     "idle in transaction (aborted)": "aborted",
 }
 _ACTIVITY = """
-SELECT state, query, xact_start IS NOT NULL,
+SELECT state, query,
     array(
         SELECT relname || ' ' || mode FROM pg_locks
         JOIN pg_class ON pg_class.oid = relation
@@ -84,14 +84,12 @@ class PostgreSQLWitness:
     def attend(self, connection: DBAPIConnection) -> None:
         """Do nothing: the server knows its backends."""
 
-    def see(self, event: Event, driver: object) -> Sight:
+    def see(self, event: Event, driver: object) -> Sight:  # noqa: ARG002 - SQLite's
         asked = [self._schema, backend_pid(driver)]
         found = self._observer.execute(_ACTIVITY, asked).fetchone()
         if found is None:
             return Sight("gone", (), ())
-        state, query, begun, locks = cast("tuple[str, str, bool, list[str]]", found)
-        if begun and state == "idle":
-            state = "active"
+        state, query, locks = cast("tuple[str, str, list[str]]", found)
         return Sight(_STATES.get(state, state), (label(query),), tuple(locks))
 
 

@@ -1,4 +1,4 @@
-"""Do two halves of a pair leave the same behind, and is it what is written?"""
+"""Whether two halves of a pair leave the same behind, and what is written."""
 
 from __future__ import annotations
 
@@ -133,11 +133,10 @@ def _place(left: str, right: str, outcome: Outcome) -> str:
     """Return the line in which two traces part, and its layer."""
     layers = {str(event): event.layer for event in outcome.recorded.events}
     lines = zip_longest(left.splitlines(), right.splitlines(), fillvalue="")
-    for number, (one, other) in enumerate(lines, 1):
-        if one != other:
-            layer = layers.get(other) or layers.get(one) or "connection"
-            return f"line {number}, {layer}"
-    return "line 0"
+    numbered = enumerate(lines, 1)
+    number, (one, other) = next(line for line in numbered if line[1][0] != line[1][1])
+    layer = layers.get(other) or layers.get(one) or "connection"
+    return f"line {number}, {layer}"
 
 
 def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:

@@ -16,18 +16,23 @@ from async_layers import (
     async_sessionmaker,
     async_stream,
     async_transaction,
+    async_unit_of_work,
     create_async_engine,
     create_engine,
     engine_scope,
     insert_rows,
     sessionmaker,
     stream,
+    trace,
     transaction,
+    unit_of_work,
 )
 from async_layers.patterns.tables import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy import TextClause
 
     from async_layers._scratch import Scratch
 
@@ -212,3 +217,65 @@ def test_engine_of_the_other_world_is_refused(sqlite_url: str) -> None:
     engine = create_async_engine(sqlite_url)
     with pytest.raises(ArgumentError, match=r"or use async_sessionmaker\(\)\.$"):
         sessionmaker(engine)  # type: ignore[arg-type]
+
+
+def test_statement_that_begins_a_transaction_is_sent_first(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a database is told by a statement, it is the transaction's first."""
+
+    def first_statement(_: object, *, read_only: bool) -> TextClause | None:
+        return text("SELECT 'first'") if read_only else None
+
+    for module in ("connection", "session"):
+        monkeypatch.setattr(f"async_layers.{module}.first_statement", first_statement)
+    with engine_scope(sqlite_url) as engine, trace(engine) as seen:
+        with transaction(engine, read_only=True):
+            pass
+        with unit_of_work(sessionmaker(engine), read_only=True):
+            pass
+    assert 2 == str(seen).count("BEGIN\nSELECT\n")
+
+
+async def test_statement_that_begins_a_transaction_is_sent_first_under_asyncio(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a database is told by a statement, it is the transaction's first."""
+
+    def first_statement(_: object, *, read_only: bool) -> TextClause | None:
+        return text("SELECT 'first'") if read_only else None
+
+    for module in ("connection", "session"):
+        monkeypatch.setattr(
+            f"async_layers.{module}_async.first_statement", first_statement
+        )
+    async with async_engine_scope(sqlite_url) as engine:
+        with trace(engine) as seen:
+            async with async_transaction(engine, read_only=True):
+                pass
+            async with async_unit_of_work(async_sessionmaker(engine), read_only=True):
+                pass
+    assert 2 == str(seen).count("BEGIN\nSELECT\n")
+
+
+def test_load_joins_a_transaction_that_is_open(asyncpg_place: Scratch) -> None:
+    """A COPY in an open transaction needs no statement to begin it."""
+    asyncpg_place.fresh()
+    with engine_scope(asyncpg_place.urls["sync"]) as engine, trace(engine) as seen:
+        with transaction(engine) as connection:
+            connection.execute(text("SELECT 1"))
+            insert_rows(connection, ACCOUNT, ROWS)
+    assert 1 == str(seen).count("SELECT")
+
+
+async def test_load_joins_a_transaction_that_is_open_under_asyncio(
+    asyncpg_place: Scratch,
+) -> None:
+    """A COPY in an open transaction needs no statement to begin it."""
+    asyncpg_place.fresh()
+    async with async_engine_scope(asyncpg_place.urls["async"]) as engine:
+        with trace(engine) as seen:
+            async with async_transaction(engine) as connection:
+                await connection.execute(text("SELECT 1"))
+                await async_insert_rows(connection, ACCOUNT, ROWS)
+    assert 1 == str(seen).count("SELECT")

@@ -173,9 +173,10 @@ def test_server_that_says_idle_is_believed(asyncpg_place: Scratch) -> None:
     seen = [(event, Sight("idle", ("INSERT account",), ()))]
     recorded = Trace([Event("connection", "BEGIN", 0.0, 1), event])
     found = judged(asyncpg_place, server=seen, recorded=recorded)
-    assert [
-        (difference.part, difference.where) for difference in found
-    ] == [("server", "async"), ("server", "both")]
+    assert [(difference.part, difference.where) for difference in found] == [
+        ("server", "async"),
+        ("server", "both"),
+    ]
     assert str(found[0]) == (
         "server (async): traced 'INSERT account: in transaction', "
         "server 'INSERT account: idle'"

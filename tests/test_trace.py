@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 from sqlalchemy import Engine, create_engine, event, insert, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 import async_layers
 from async_layers import async_engine_scope, engine_scope, trace
+from async_layers._trace.connection_lane import ConnectionLane
+from async_layers._trace.record import Record
 from async_layers.patterns.tables import Account, Base
 
 if TYPE_CHECKING:
@@ -156,12 +159,81 @@ def test_trace_without_engine_hears_engines_opened_inside(sqlite_url: str) -> No
 def test_other_engines_stay_out(engine: Engine, tmp_path: Path) -> None:
     """A trace of one engine hears nothing of another, nor of its sessions."""
     other = create_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    Base.metadata.create_all(other)
     with trace(engine) as seen, Session(other) as session, Session() as unbound:
-        session.execute(text("SELECT 1"))
-        unbound.begin()
+        carl = Account(id=3, owner="carl", balance=10)
+        session.add(carl)
         session.commit()
+        with session.begin_nested():
+            assert "carl" == carl.owner
+        session.rollback()
+        unbound.begin()
     other.dispose()
     assert not seen.events
+
+
+def test_rollback_by_the_database_is_told(engine: Engine) -> None:
+    """SQLite's OR ROLLBACK ends the transaction itself; the session's follows."""
+    twice = text(
+        "INSERT OR ROLLBACK INTO account VALUES (3, 'carl', 1), (3, 'carl', 1)"
+    )
+    with trace(engine) as seen, Session(engine) as session:
+        with pytest.raises(IntegrityError):
+            session.execute(twice)
+        session.rollback()
+    assert [
+        "BEGIN",
+        "INSERT account (failed)",
+        "ROLLBACK (by the database)",
+        "rollback",
+        "reset",
+        "checkin",
+    ] == str(seen).splitlines()[2:]
+
+
+def test_connection_that_is_lost_says_nothing(engine: Engine) -> None:
+    """A connection that was invalidated has no transaction, until it connects anew."""
+    with trace(engine) as seen, engine.connect() as connection:
+        connection.execute(select(Account))
+        connection.invalidate()
+        connection.rollback()
+        with connection.begin():
+            connection.execute(select(Account))
+    assert [
+        "invalidate",
+        "close",
+        "connect #2",
+        "checkout #2",
+        "BEGIN #2",
+        "SELECT account #2",
+        "COMMIT #2",
+        "reset #2",
+        "checkin #2",
+    ] == str(seen).splitlines()[3:]
+
+
+def test_closed_connection_is_not_asked(engine: Engine) -> None:
+    """What is said of a closed connection is not the trace's affair."""
+    record = Record([], None)
+    lane = ConnectionLane(record)
+    connection = engine.connect()
+    connection.close()
+    context: Any = SimpleNamespace(connection=connection, is_pre_ping=False)
+    lane.begin(connection)
+    lane.after_cursor_execute(connection)
+    lane.handle_error(context)
+    assert not record.events
+
+
+def test_event_moves_before_the_one_that_it_preceded() -> None:
+    """A BEGIN goes before its statement, also where others came between."""
+    record = Record([], None)
+    statement = record.append("connection", "INSERT account")
+    record.append("connection", "SELECT account")
+    record.move_before(record.append("connection", "BEGIN"), statement)
+    assert ["BEGIN", "INSERT account", "SELECT account"] == list(
+        map(str, record.events)
+    )
 
 
 def test_observer_is_told_of_the_connections_events(engine: Engine) -> None:

@@ -1,0 +1,120 @@
+"""The place of the proof: ours alone, seen by others, gone afterwards."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ArgumentError
+
+from async_layers import engine_scope
+from async_layers._scratch import Scratch, scratch
+from async_layers._witness import SQLiteWitness
+from async_layers.embedded import embedded_postgres
+from async_layers.trace import Event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEEN = [
+    "table account",
+    "account 1 anna 100",
+    "account 2 bert 50",
+    "table document",
+    "document 1 draft 1",
+    "table entry",
+    "entry 1 1 60",
+    "entry 2 1 40",
+]
+
+
+def test_fresh_place_has_the_rows_of_the_facts(place: Scratch) -> None:
+    """Each fact begins with the same rows, whatever the last one left."""
+    with engine_scope(place.urls["sync"]) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE TABLE more (id INTEGER)"))
+        connection.execute(text("DELETE FROM document"))
+    assert SEEN != place.rows()
+    place.fresh()
+    assert SEEN == place.rows()
+
+
+def test_observer_waits_for_no_lock(asyncpg_place: Scratch) -> None:
+    """A table that is locked has no rows for the observer, and costs no time."""
+    asyncpg_place.fresh()
+    with engine_scope(asyncpg_place.urls["sync"]) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("LOCK TABLE account"))
+            assert asyncpg_place.rows() is None
+        assert SEEN == asyncpg_place.rows()
+
+
+def test_place_beside_a_file_is_gone_afterwards(tmp_path: Path) -> None:
+    """The user's own file is not touched; ours stands beside it, and goes."""
+    own = tmp_path / "own.db"
+    own.write_bytes(b"")
+    with scratch(f"sqlite:///{own}") as place:
+        place.fresh()
+        assert [tmp_path] == [
+            found.parent.parent for found in tmp_path.rglob("scratch.db")
+        ]
+    assert [own] == list(tmp_path.iterdir())
+    assert b"" == own.read_bytes()
+
+
+def test_schema_is_dropped_after_an_error(postgresql_url: str) -> None:
+    """The schema is dropped on every way out."""
+    count = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'async_layers_%'"
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        before = connection.execute(count).fetchone()
+        with pytest.raises(KeyboardInterrupt), scratch(postgresql_url) as place:
+            place.fresh()
+            assert before != connection.execute(count).fetchone()
+            raise KeyboardInterrupt
+        assert before == connection.execute(count).fetchone()
+
+
+def test_prepared_transactions_may_be_off(asyncpg_place: Scratch) -> None:
+    """A server says itself whether it has prepared transactions."""
+    with engine_scope(asyncpg_place.urls["sync"]) as engine:
+        with engine.connect() as connection:
+            most = connection.scalar(text("SHOW max_prepared_transactions"))
+    lack = asyncpg_place.lacks("prepared transactions")
+    assert ("max_prepared_transactions is 0 on this server" if most == "0" else "") == (
+        lack
+    )
+    assert "" == asyncpg_place.lacks("")
+
+
+def test_prepared_transactions_that_are_off_are_told() -> None:
+    """A server without prepared transactions is not asked for them."""
+    with embedded_postgres(settings={"max_prepared_transactions": "0"}) as server:
+        with scratch(server.url) as place:
+            lack = place.lacks("prepared transactions")
+    assert "max_prepared_transactions is 0 on this server" == lack
+
+
+def test_other_databases_are_refused() -> None:
+    """Facts are proven on SQLite and PostgreSQL, and the sentence says so."""
+    with pytest.raises(ArgumentError, match="seen 'oracle'; write a URL of sqlite"):
+        with scratch("oracle://localhost/x"):
+            pytest.fail("there is no place")
+
+
+def test_statements_of_a_trigger_are_sqlites_own(tmp_path: Path) -> None:
+    """The witness hears what SQLite was sent, not what a trigger adds."""
+    witness = SQLiteWitness(tmp_path / "file.db")
+    with closing(sqlite3.connect(tmp_path / "file.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE a (id INT); CREATE TABLE b (id INT); CREATE TRIGGER t"
+            " AFTER INSERT ON a BEGIN INSERT INTO b VALUES (1); END"
+        )
+        witness.attend(connection)
+        connection.execute("INSERT INTO a VALUES (1)")
+        sight = witness.see(Event("connection", "INSERT a", 0.0), connection)
+        assert ("BEGIN", "INSERT a") == sight.statements
+        assert "in transaction; write lock" == str(sight)
+        connection.rollback()
