@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 
-from async_layers._url import prepare_url
+from async_layers._urls.prepare import prepare_url
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Dialect, TextClause
     from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from async_layers._url import World
+    from async_layers._urls.prepare import World
 
 
 def engine_arguments(

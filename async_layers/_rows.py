@@ -74,7 +74,7 @@ class Copy:
         Raises `ArgumentError` for a row with other columns than the first.
         """
         for number, row in enumerate(rows, 1):
-            if row.keys() != set(self._keys):
+            if set(row) != set(self._keys):
                 raise ArgumentError(
                     f"Row {number} is refused: seen the columns {sorted(row)}; "
                     f"write those of the first row, {sorted(self._keys)}."
@@ -98,7 +98,7 @@ def require_table(table: FromClause) -> Table:
             f"insert_rows is refused: seen {type(table).__name__} {table!s}; "
             "write a Table, such as the __table__ of a mapped class."
         )
-    return table
+    return cast("Table", table)
 
 
 def plan_copy(

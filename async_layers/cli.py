@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     database, driver or file that cannot be used, in one line on stderr.
     """
     try:
-        from async_layers._cli_exit import run  # noqa: PLC0415 - an extra
+        from async_layers._cli.exit import run  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from async_layers._postgres_programs import drop_root, find_binaries
-from async_layers._watchdog import IMMEDIATE_SECONDS, poll, watchdog
+from async_layers._embedded.programs import drop_root, find_binaries
+from async_layers._embedded.watchdog import IMMEDIATE_SECONDS, poll, watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence

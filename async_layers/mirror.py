@@ -22,9 +22,9 @@ from difflib import SequenceMatcher
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from async_layers._align import align
-from async_layers._reading import Reading
-from async_layers._spelling import RULES, respell
+from async_layers._mirror.align import align
+from async_layers._mirror.reading import Reading
+from async_layers._mirror.spelling import RULES, respell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -89,8 +89,8 @@ class Pairs(NamedTuple):
 def pairs(directory: Path, singles: Collection[str] = ()) -> Pairs:
     """Find the pairs of Python files in a directory and below it.
 
-    A file without a twin is unpaired, unless its name begins with `_` or
-    `singles` holds its path relative to the directory (`drivers/mysql.py`).
+    A file without a twin is unpaired, unless its name, or its folder's, begins
+    with `_`, or `singles` holds its path relative to the directory.
     """
     found = Pairs([], [])
     paths = {path.relative_to(directory).as_posix() for path in directory.rglob("*.py")}
@@ -99,7 +99,7 @@ def pairs(directory: Path, singles: Collection[str] = ()) -> Pairs:
         if f"{stem}_async.py" in paths:
             found.paired.append((directory / path, directory / f"{stem}_async.py"))
         elif f"{stem.removesuffix('_async')}.py" not in paths - {path}:
-            single = path in singles or path.rpartition("/")[2].startswith("_")
+            single = path in singles or path.startswith("_") or "/_" in path
             found.unpaired.extend([] if single else [directory / path])
     return found
 

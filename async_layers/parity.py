@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from async_layers._outcome import Outcome, run_half
+from async_layers._proof.outcome import Outcome, run_half
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from async_layers._facts import Expectation, Fact
-    from async_layers._scratch import Scratch
-    from async_layers._witness import Sight
+    from async_layers._proof.facts import Expectation, Fact
+    from async_layers._proof.scratch import Scratch
+    from async_layers._proof.witness import Sight
     from async_layers.trace import Event
 
 PARTS = ("result", "error", "driver_error", "trace", "rows", "pool")

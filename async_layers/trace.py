@@ -60,7 +60,7 @@ class Trace:
 
     def __rich__(self) -> Table:
         """Draw three lanes: session, connection, engine."""
-        from async_layers._lanes import lanes  # noqa: PLC0415 - rich is an extra
+        from async_layers._trace.lanes import lanes  # noqa: PLC0415 - rich is an extra
 
         return lanes(self.events)
 

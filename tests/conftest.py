@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from async_layers._scratch import Scratch, scratch
+from async_layers._proof.scratch import Scratch, scratch
 from async_layers.embedded import embedded_postgres
 
 if TYPE_CHECKING:

@@ -25,21 +25,21 @@ import pytest
 from rich.console import Console
 from sqlalchemy import insert, select, text
 
-from async_layers import _cli_place as places
-from async_layers import _cli_verify as verifying
-from async_layers import _facts, _url
-from async_layers._cli_console import Page
-from async_layers._cli_lanes import BothLanes
-from async_layers._cli_show import difference
-from async_layers._cli_signals import Stopped, deafen, stoppable
-from async_layers._cli_tour import STOPS
-from async_layers._cli_verdict import verdict_page
-from async_layers._cli_written import Declared, declared
-from async_layers._facts import Fact, find_fact, load_facts
-from async_layers._fold import fold
-from async_layers._lanes import read
-from async_layers._outcome import Outcome
-from async_layers._show import Pair, source
+from async_layers._cli import place as places
+from async_layers._cli import verify as verifying
+from async_layers._cli.both_lanes import BothLanes
+from async_layers._cli.console import Page
+from async_layers._cli.fold import fold
+from async_layers._cli.pair import Pair, source
+from async_layers._cli.show import difference
+from async_layers._cli.signals import Stopped, deafen, stoppable
+from async_layers._cli.tour import STOPS
+from async_layers._cli.verdict import verdict_page
+from async_layers._cli.written import Declared, declared
+from async_layers._proof.facts import Fact, find_fact, load_facts
+from async_layers._proof.outcome import Outcome
+from async_layers._trace.lanes import read
+from async_layers._urls import prepare
 from async_layers.cli import main
 from async_layers.embedded import embedded_postgres
 from async_layers.parity import Difference, Verdict
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from async_layers._facts import Room
+    from async_layers._proof.facts import Room
 
 REFUSED = "postgresql://anna:sesame@127.0.0.1:{port}/test"
 # What a child process runs: the command line, with the signals of a terminal.
@@ -180,7 +180,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, *facts: Fact) -> None:
     def load(*rooms: Room) -> list[Fact]:
         return [fact for fact in facts if not rooms or fact.room in rooms]
 
-    monkeypatch.setattr(_facts, "load_facts", load)
+    monkeypatch.setattr("async_layers._proof.facts.load_facts", load)
 
 
 @pytest.fixture
@@ -744,7 +744,7 @@ def test_missing_driver(
     cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A driver that is not installed is told with what to install."""
-    monkeypatch.setattr(_url, "find_spec", lambda _: None)
+    monkeypatch.setattr(prepare, "find_spec", lambda _: None)
     line = one_line(cli("verify", "--url", "postgresql://localhost/test"))
     assert "pip install 'async-layers[psycopg]'" in line
 
@@ -783,11 +783,11 @@ def test_missing_extra_here(
     cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same in this process; another module that is missing is a mistake."""
-    monkeypatch.delitem(sys.modules, "async_layers._cli_exit", raising=False)
+    monkeypatch.delitem(sys.modules, "async_layers._cli.exit", raising=False)
     monkeypatch.setitem(sys.modules, "click", None)
     assert "needs 'click'" in one_line(cli("list"))
-    monkeypatch.setitem(sys.modules, "async_layers._cli_exit", None)
-    with pytest.raises(ModuleNotFoundError, match="_cli_exit"):
+    monkeypatch.setitem(sys.modules, "async_layers._cli.exit", None)
+    with pytest.raises(ModuleNotFoundError, match=r"_cli\.exit"):
         main(["list"])
 
 

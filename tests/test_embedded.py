@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from async_layers import _postgres_programs, embedded
+from async_layers import embedded
+from async_layers._embedded import programs
 from async_layers.embedded import PostgresServer, embedded_postgres
 
 if TYPE_CHECKING:
@@ -393,7 +394,7 @@ def test_root_without_user_namespaces_changes_its_user(
     probe = [*AS_NOBODY, f"{program}", "--version"]
     if shutil.which("setpriv") is None or subprocess.run(probe, check=False).returncode:
         pytest.skip(f"user 65534 cannot run {program}")
-    monkeypatch.setattr(_postgres_programs, "_UNSHARE", ("false",))
+    monkeypatch.setattr(programs, "_UNSHARE", ("false",))
     with embedded_postgres() as server:
         assert select(server, "1") == 1
         assert (server.directory / "data/postmaster.pid").stat().st_uid == 65534
@@ -405,8 +406,8 @@ def test_root_that_cannot_change_its_user_is_refused(
 ) -> None:
     """Where neither tool works, the error says who may run the server."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(_postgres_programs, "_UNSHARE", ("false",))
-    monkeypatch.setattr(_postgres_programs, "_SETPRIV", ("no-such-program",))
+    monkeypatch.setattr(programs, "_UNSHARE", ("false",))
+    monkeypatch.setattr(programs, "_SETPRIV", ("no-such-program",))
     message = (
         "PostgreSQL refuses to run as root and neither unshare nor setpriv can drop "
         "root here; run this process as an ordinary user."

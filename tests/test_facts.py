@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from async_layers import _facts
-from async_layers._facts import Fact, find_fact, load_facts
+from async_layers._proof import facts
+from async_layers._proof.facts import Fact, find_fact, load_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         module = ModuleType(full)
         exec(BLOCKING, module.__dict__)  # noqa: S102 - the test's own text
         monkeypatch.setitem(sys.modules, full, module)
-    monkeypatch.setattr(_facts.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(facts.resources, "files", lambda _: tmp_path)
     return tmp_path
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import TextClause
 
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
 
 ACCOUNT = Account.__table__
 ROWS = [{"id": n, "owner": f"owner {n}", "balance": n} for n in range(10, 2510)]

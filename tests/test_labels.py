@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_layers._labels import label
+from async_layers._trace.labels import label
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, text
 
 from async_layers import async_transaction, transaction
-from async_layers._facts import Fact
-from async_layers._outcome import Outcome
-from async_layers._witness import Sight
+from async_layers._proof.facts import Fact
+from async_layers._proof.outcome import Outcome
+from async_layers._proof.witness import Sight
 from async_layers.parity import Difference, judge, prove
 from async_layers.patterns.tables import Account
 from async_layers.trace import Event, Trace
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
 
 CARL = {"id": 3, "owner": "carl", "balance": 10}
 TRACE = """
@@ -221,6 +221,23 @@ def test_declared_difference_that_does_not_differ_is_caught(
     assert {"declared"} == parts(fact, sqlite_place)
 
 
+def test_table_that_is_locked_is_not_waited_for(asyncpg_place: Scratch) -> None:
+    """Rows that the observer cannot see, since they are locked, are not changes."""
+
+    def lock(engine: Engine) -> None:
+        with transaction(engine) as connection:
+            connection.execute(text("LOCK TABLE account"))
+
+    async def lock_async(engine: AsyncEngine) -> None:
+        async with async_transaction(engine) as connection:
+            await connection.execute(text("LOCK TABLE account"))
+
+    trace = "checkout\nBEGIN\nLOCK TABLE\nCOMMIT\nreset\ncheckin"
+    written = {"trace": trace}
+    fact = Fact("connection.lock", "connection", "It.", lock, lock_async, written)
+    assert not prove(fact, asyncpg_place).differences
+
+
 def test_half_that_hangs_is_ended(
     sqlite_place: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +246,7 @@ def test_half_that_hangs_is_ended(
     async def hangs(_: AsyncEngine) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("async_layers._outcome.SECONDS", 0.05)
+    monkeypatch.setattr("async_layers._proof.outcome.SECONDS", 0.05)
     verdict = prove(planted(hangs), sqlite_place)
     assert verdict.asyncio.error == "TimeoutError"
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from async_layers._facts import ROOMS, Fact, load_facts
+from async_layers._proof.facts import ROOMS, Fact, load_facts
 from async_layers.parity import prove
 
 if TYPE_CHECKING:
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
 
 PLACES = {"sqlite": "sqlite", "asyncpg": "postgresql", "psycopg": "postgresql"}
 FACTS = load_facts()

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError
 
 from async_layers import engine_scope
-from async_layers._scratch import Scratch, scratch
-from async_layers._witness import SQLiteWitness
+from async_layers._proof.scratch import Scratch, scratch
+from async_layers._proof.witness import SQLiteWitness
 from async_layers.embedded import embedded_postgres
 from async_layers.trace import Event
 

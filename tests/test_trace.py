@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
     from async_layers.trace import Event
 
 UNIT_OF_WORK = """\
@@ -202,6 +202,7 @@ def test_connection_that_is_lost_says_nothing(engine: Engine) -> None:
     assert [
         "invalidate",
         "close",
+        "checkin",
         "connect #2",
         "checkout #2",
         "BEGIN #2",
@@ -210,6 +211,30 @@ def test_connection_that_is_lost_says_nothing(engine: Engine) -> None:
         "reset #2",
         "checkin #2",
     ] == str(seen).splitlines()[3:]
+
+
+def test_trace_may_begin_in_the_middle(engine: Engine) -> None:
+    """A transaction that was open already is not begun again; its end is told."""
+    with Session(engine) as session:
+        session.execute(select(Account))
+        with trace(engine) as seen:
+            session.execute(select(Account))
+            session.rollback()
+    assert ["SELECT account", "rollback", "ROLLBACK", "reset", "checkin"] == str(
+        seen
+    ).splitlines()
+    with trace() as seen, Session(engine) as session:
+        session.begin()
+    assert "begin\nclose" == str(seen)
+
+
+def test_rollback_may_be_all_that_is_heard(engine: Engine) -> None:
+    """A trace of a rollback alone has the session's before the connection's."""
+    with Session(engine) as session:
+        session.execute(select(Account))
+        with trace(engine) as seen:
+            session.rollback()
+    assert ["rollback", "ROLLBACK", "reset", "checkin"] == str(seen).splitlines()
 
 
 def test_closed_connection_is_not_asked(engine: Engine) -> None:

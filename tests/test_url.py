@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from async_layers._url import Prepared, World, prepare_url
+from async_layers._urls.prepare import Prepared, World, prepare_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +27,12 @@ if TYPE_CHECKING:
 
 WORLDS: tuple[World, ...] = ("sync", "async")
 MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-POSTGRESQL = os.environ.get("ASYNC_LAYERS_TEST_POSTGRESQL_URL", "")
-needs_server = pytest.mark.skipif(
-    not POSTGRESQL, reason="ASYNC_LAYERS_TEST_POSTGRESQL_URL names no server"
-)
 
 
 @pytest.fixture(autouse=True)
 def every_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every driver for installed, whatever this environment holds."""
-    monkeypatch.setattr("async_layers._url.find_spec", lambda _: object())
+    monkeypatch.setattr("async_layers._urls.prepare.find_spec", lambda _: object())
 
 
 @pytest.fixture
@@ -196,7 +192,7 @@ def test_a_missing_driver_names_what_to_install(
     requirement: str,
 ) -> None:
     """The error is the one that SQLAlchemy's import would raise."""
-    monkeypatch.setattr("async_layers._url.find_spec", lambda _: None)
+    monkeypatch.setattr("async_layers._urls.prepare.find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError) as caught:
         prepare_url(url, world)
     assert module == caught.value.name
@@ -205,7 +201,7 @@ def test_a_missing_driver_names_what_to_install(
 
 def test_sqlite_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """The module sqlite3 comes with Python."""
-    monkeypatch.setattr("async_layers._url.find_spec", lambda _: None)
+    monkeypatch.setattr("async_layers._urls.prepare.find_spec", lambda _: None)
     assert Prepared(make_url("sqlite:///a.db"), {}) == prepare_url(
         "sqlite:///a.db", "sync"
     )
@@ -215,7 +211,7 @@ def test_preparing_imports_no_driver() -> None:
     """A command line that only reads a URL starts no driver."""
     program = (
         "import sys\n"
-        "from async_layers._url import prepare_url\n"
+        "from async_layers._urls.prepare import prepare_url\n"
         "prepare_url('postgresql://', 'async')\n"
         "prepare_url('sqlite://', 'async')\n"
         "assert not {'asyncpg', 'psycopg', 'aiosqlite'} & {*sys.modules}\n"
@@ -688,11 +684,12 @@ def test_preparing_twice_is_preparing_once(query: dict[str, str], world: World) 
     assert once == prepare_url(once, world).url
 
 
-@needs_server
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg"])
-async def test_the_server_sees_the_settings_of_the_url(driver: str) -> None:
+async def test_the_server_sees_the_settings_of_the_url(
+    driver: str, postgresql_url: str
+) -> None:
     """One URL means the same to asyncpg, to psycopg's asyncio face and to libpq."""
-    url = make_url(POSTGRESQL).set(
+    url = make_url(postgresql_url).set(
         drivername=driver,
         query={
             "application_name": "one two",

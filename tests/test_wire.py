@@ -14,7 +14,7 @@ from async_layers.engine import engine_scope
 from async_layers.engine_async import async_engine_scope
 
 if TYPE_CHECKING:
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
 
 
 def test_driver_says_what_the_server_says(place: Scratch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from async_layers._labels import label
+from async_layers._trace.labels import label
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -73,7 +73,10 @@ class Record:
                 dbapi_connection, "driver_connection", dbapi_connection
             )
             number = len(self._wires) + 1
-            wire = Wire(number, dbapi_connection, driver, asking(type(driver)))
+            ask = asking(type(driver))
+            # A trace may begin in the middle of a transaction.
+            begun = bool(ask(driver))
+            wire = Wire(number, dbapi_connection, driver, ask, begun)
             self._wires[id(dbapi_connection)] = wire
         return wire
 

@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from async_layers._cli_lanes import BothLanes
-from async_layers._cli_show import heading, labelled
+from async_layers._cli.both_lanes import BothLanes
+from async_layers._cli.show import heading, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         RenderResult,
     )
 
-    from async_layers._outcome import Outcome
-    from async_layers._scratch import Scratch
+    from async_layers._proof.outcome import Outcome
+    from async_layers._proof.scratch import Scratch
     from async_layers.parity import Difference, Verdict
 
 

@@ -12,15 +12,15 @@ import click
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from async_layers._cli_signals import deafen, stoppable
-from async_layers._facts import DATABASES
-from async_layers._scratch import scratch
+from async_layers._cli.signals import deafen, stoppable
+from async_layers._proof.facts import DATABASES
+from async_layers._proof.scratch import scratch
 from async_layers.embedded import embedded_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
 
     Command = TypeVar("Command", bound=Callable[..., object])
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from async_layers._facts import Fact
-    from async_layers._scratch import Scratch
-    from async_layers._witness import Sight
+    from async_layers._proof.facts import Fact
+    from async_layers._proof.scratch import Scratch
+    from async_layers._proof.witness import Sight
     from async_layers.trace import Event
 
 # A half that hangs is a half that fails; a fact takes far less.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from async_layers._lanes import COLOURS, LANES, Row, draw
+from async_layers._trace.lanes import COLOURS, LANES, Row, draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,7 +15,7 @@ import tokenize
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from async_layers._spelling import Normal, imported
+from async_layers._mirror.spelling import Normal, imported
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -13,7 +13,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateTable
 
-from async_layers._url import prepare_url
+from async_layers._urls.prepare import prepare_url
 from async_layers.patterns.tables import SEED, Base
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import Dialect
 
-    from async_layers._witness import Witness
+    from async_layers._proof.witness import Witness
 
 
 class Scratch(Protocol):
@@ -115,7 +115,7 @@ class SQLiteScratch:
             )
 
     def witness(self) -> Witness:
-        from async_layers._witness import SQLiteWitness  # noqa: PLC0415 - a circle
+        from async_layers._proof.witness import SQLiteWitness  # noqa: PLC0415 - a circle
 
         return SQLiteWitness(self._file)
 
@@ -189,7 +189,7 @@ class PostgreSQLScratch:
             return None
 
     def witness(self) -> Witness:
-        from async_layers._witness import PostgreSQLWitness  # noqa: PLC0415 - a circle
+        from async_layers._proof.witness import PostgreSQLWitness  # noqa: PLC0415 - a circle
 
         return PostgreSQLWitness(self._observer, self._schema)
 

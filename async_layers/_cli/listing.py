@@ -9,15 +9,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from async_layers._cli_show import difference, heading, instead
-from async_layers._cli_written import declared
+from async_layers._cli.show import difference, heading, instead
+from async_layers._cli.written import declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from async_layers._facts import Fact
+    from async_layers._proof.facts import Fact
 
 # A sentence that has less width stands below its name.
 _SENTENCE = 40

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from async_layers._cli_commands import commands
-from async_layers._cli_signals import Stopped, stoppable
+from async_layers._cli.commands import commands
+from async_layers._cli.signals import Stopped, stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
-from async_layers._labels import label
+from async_layers._trace.labels import label
 from async_layers._wire import backend_pid
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ class SQLiteWitness:
         seen = self._seen[id(driver)] = _Seen()
 
         def heard(statement: str) -> None:
-            if not statement.startswith("--"):  # a trigger's
-                seen.statements.append(label(statement))
+            seen.statements.append(label(statement))
 
         if isinstance(driver, sqlite3.Connection):
             driver.set_trace_callback(heard)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from async_layers import _facts
-from async_layers._cli_console import Page
-from async_layers._cli_json import as_json, open_document
-from async_layers._cli_list import FactList, differences_page
-from async_layers._cli_place import Where, database_of, open_place, place_options
-from async_layers._cli_show import show_page
-from async_layers._cli_tour import STOPS, tour_page
-from async_layers._cli_verdict import verdict_page
-from async_layers._cli_verify import any_fails, prove_all, verify_page
+from async_layers._cli.console import Page
+from async_layers._cli.listing import FactList, differences_page
+from async_layers._cli.place import Where, database_of, open_place, place_options
+from async_layers._cli.report import as_json, open_document
+from async_layers._cli.show import show_page
+from async_layers._cli.tour import STOPS, tour_page
+from async_layers._cli.verdict import verdict_page
+from async_layers._cli.verify import any_fails, prove_all, verify_page
+from async_layers._proof import facts
 from async_layers.parity import prove
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from async_layers._facts import Fact, Room
+    from async_layers._proof.facts import Fact, Room
 
 
 @click.group(
@@ -45,13 +45,13 @@ def commands(context: click.Context) -> None:
 def tour() -> int:
     """Walk through one pair of each layer, run in both worlds."""
     with open_place(Where()) as place:
-        verdicts = [prove(_facts.find_fact(name), place) for name in STOPS.values()]
+        verdicts = [prove(facts.find_fact(name), place) for name in STOPS.values()]
     _print(tour_page(verdicts, place))
     return int(any_fails(verdicts))
 
 
 @commands.command("list")
-@click.option("--room", type=click.Choice(_facts.ROOMS), help="One room only.")
+@click.option("--room", type=click.Choice(facts.ROOMS), help="One room only.")
 def list_(room: Room | None) -> None:
     """List the facts by room, each with its sentence."""
     Page().print(FactList(_load(room)))
@@ -85,7 +85,7 @@ def run(name: str, url: str | None, async_driver: str | None, *, postgres: bool)
 
 @commands.command()
 @place_options
-@click.option("--room", type=click.Choice(_facts.ROOMS), help="One room only.")
+@click.option("--room", type=click.Choice(facts.ROOMS), help="One room only.")
 @click.option("--json", "file", metavar="FILE", help="Write all verdicts, - is stdout.")
 def verify(
     url: str | None,
@@ -134,15 +134,15 @@ def _print(page: Iterable[RenderableType]) -> None:
 
 def _load(room: Room | None) -> list[Fact]:
     rooms: list[Room] = [room] if room else []
-    return _facts.load_facts(*rooms)
+    return facts.load_facts(*rooms)
 
 
 def _find(name: str) -> Fact:
     """Return the fact of a name; refuse another with the names that are close."""
     try:
-        return _facts.find_fact(name)
+        return facts.find_fact(name)
     except LookupError as error:
-        names = [fact.name for fact in _facts.load_facts()]
+        names = [fact.name for fact in facts.load_facts()]
         short = {full.partition(".")[2]: full for full in names}
         close = get_close_matches(name, [*names, *short], n=6, cutoff=0.5)
         full = dict.fromkeys(short.get(one, one) for one in close)

@@ -9,7 +9,7 @@ import tokenize
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from async_layers._spelling import respell
+from async_layers._mirror.spelling import respell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,16 +8,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from async_layers._cli_verdict import judgement
-from async_layers._lanes import COLOURS, lanes
-from async_layers._show import Pair
+from async_layers._cli.pair import Pair
+from async_layers._cli.verdict import judgement
+from async_layers._trace.lanes import COLOURS, lanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
-    from async_layers._scratch import Scratch
+    from async_layers._proof.scratch import Scratch
     from async_layers.parity import Verdict
     from async_layers.trace import Layer
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from async_layers._cli_console import Page
+from async_layers._cli.console import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from async_layers._facts import Fact
-    from async_layers._scratch import Scratch
+    from async_layers._proof.facts import Fact
+    from async_layers._proof.scratch import Scratch
     from async_layers.parity import Verdict
 
 _LAYERS = {"engine": "connection", "factory": "session", "url": "engine"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rich.text import Text
 
-from async_layers._fold import fold
+from async_layers._cli.fold import fold
 from async_layers.mirror import align
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from async_layers._facts import Fact
+    from async_layers._proof.facts import Fact
 
 Mark: TypeAlias = Literal[" ", "~", "≠"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from async_layers.parity import PARTS
 
 if TYPE_CHECKING:
-    from async_layers._facts import Expectation, Fact
+    from async_layers._proof.facts import Expectation, Fact
 
 
 class Half(NamedTuple):

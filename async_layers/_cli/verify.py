@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from async_layers._cli_verdict import judgement
+from async_layers._cli.verdict import judgement
 from async_layers.parity import Verdict, prove
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from async_layers._facts import Fact
-    from async_layers._scratch import Scratch
+    from async_layers._proof.facts import Fact
+    from async_layers._proof.scratch import Scratch
 
 
 def prove_all(facts: Sequence[Fact], place: Scratch, screen: Console) -> list[Verdict]:

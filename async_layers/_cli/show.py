@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from async_layers._cli_written import (
+from async_layers._cli.pair import Pair
+from async_layers._cli.written import (
     Declared,
     Written,
     declared,
     halves_of,
     written,
 )
-from async_layers._lanes import lanes, read
-from async_layers._show import Pair
+from async_layers._trace.lanes import lanes, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
 
-    from async_layers._facts import Fact
+    from async_layers._proof.facts import Fact
 
 
 def show_page(fact: Fact, better: Fact | None = None) -> Iterator[RenderableType]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 
-from async_layers._libpq import to_asyncpg, to_libpq
-from async_layers._mysql import to_mysql
+from async_layers._urls.libpq import to_asyncpg, to_libpq
+from async_layers._urls.mysql import to_mysql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

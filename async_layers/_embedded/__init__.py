@@ -1,0 +1,1 @@
+"""The programs of PostgreSQL, and who ends them."""

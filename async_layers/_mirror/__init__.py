@@ -1,0 +1,1 @@
+"""How two files are read as one."""

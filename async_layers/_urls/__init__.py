@@ -1,0 +1,1 @@
+"""A database's URL, prepared for its world."""
