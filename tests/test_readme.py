@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from async_layers._proof.facts import load_facts
+
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 
@@ -78,3 +80,13 @@ def test_two_commands_are_all_that_a_machine_needs() -> None:
     start = "python3 -m venv .venv && .venv/bin/pip install -q -e"
     assert f"{start} '.[cli]' && .venv/bin/async-layers tour" == see
     assert f"{start} '.[test]' && .venv/bin/python -m pytest" == test
+
+
+def test_every_number_of_a_difference_is_explained() -> None:
+    """A number that the command line shows stands in the README's table."""
+    told = set(re.findall(r"\d+", ",".join(re.findall(r"(?m)^\| ([\d, ]+) \|", TEXT))))
+    shown = set[str]()
+    for fact in load_facts():
+        shown |= set(re.findall(r"'differs': [\"'](\d+):", str(fact.written)))
+    assert shown
+    assert told == shown
