@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import weakref
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -161,6 +160,8 @@ def _reset(
 
 def _keep_memory(engine: Engine) -> None:
     """Hold a database in memory open from the first connection to dispose()."""
+    import sqlite3  # noqa: PLC0415 - 5 ms that others need not pay
+
     held = list[sqlite3.Connection]()
     database = f"{engine.url.database}?vfs=memdb"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
@@ -61,8 +60,14 @@ def _sqlite(connection: object) -> bool:
     """Ask for a property that raises once the connection is closed."""
     try:
         return cast("_SQLite", connection).in_transaction
-    except (sqlite3.ProgrammingError, ValueError):  # sqlite3's, aiosqlite's
+    except ValueError:  # aiosqlite's
         return False
+    except Exception as error:
+        import sqlite3  # noqa: PLC0415 - 5 ms that others need not pay
+
+        if isinstance(error, sqlite3.ProgrammingError):
+            return False
+        raise  # pragma: no cover - no other is known
 
 
 def _psycopg(connection: object) -> bool:
