@@ -369,13 +369,20 @@ def test_a_forked_process_does_not_hold_the_block() -> None:
 # The user
 
 
+def skip_where_nobody_cannot(*command: str) -> None:
+    """Skip where an ordinary user may not run a command, as in a folder of root's."""
+    refused = shutil.which("setpriv") is None
+    if refused or subprocess.run(command, check=False, cwd="/").returncode:
+        pytest.skip(f"user 65534 cannot run {command[-2]}")
+
+
 @needs_root
 def test_an_ordinary_user_runs_a_server() -> None:
     """A process that is not root starts the server as itself."""
     prefix = (*AS_NOBODY, *AND_READ)
-    probe = [*prefix, sys.executable, "-c", "import async_layers"]
-    if shutil.which("setpriv") is None or subprocess.run(probe, check=False).returncode:
-        pytest.skip("this root cannot run the interpreter as an ordinary user")
+    program = embedded.find_binaries(None) / "initdb"
+    skip_where_nobody_cannot(*AS_NOBODY, f"{program}", "--version")
+    skip_where_nobody_cannot(*prefix, sys.executable, "--version")
     with child(*prefix, cwd=Path("/")) as (process, told):
         assert told["uid"] == 65534
         assert Path(str(told["directory"])).stat().st_uid == 65534
@@ -391,9 +398,7 @@ def test_root_without_user_namespaces_changes_its_user(
 ) -> None:
     """Where unshare is refused, setpriv runs the server in a folder of its user's."""
     program = embedded.find_binaries(None) / "initdb"
-    probe = [*AS_NOBODY, f"{program}", "--version"]
-    if shutil.which("setpriv") is None or subprocess.run(probe, check=False).returncode:
-        pytest.skip(f"user 65534 cannot run {program}")
+    skip_where_nobody_cannot(*AS_NOBODY, f"{program}", "--version")
     monkeypatch.setattr(programs, "_UNSHARE", ("false",))
     with embedded_postgres() as server:
         assert select(server, "1") == 1
