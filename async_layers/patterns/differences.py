@@ -263,6 +263,24 @@ def bulk_insert_instead(factory: sessionmaker[Session]) -> None:
         session.commit()
 
 
+def result_not_read(factory: sessionmaker[Session]) -> int:
+    """A result that nobody reads leaves the loaded objects as they are."""
+    with factory() as session:
+        anna = session.get_one(Account, 1)
+        session.execute(text("UPDATE account SET balance = 90 WHERE id = 1"))
+        session.execute(select(Account).execution_options(populate_existing=True))
+        return anna.balance
+
+
+def result_not_read_instead(factory: sessionmaker[Session]) -> int:
+    """A result that is read populates the loaded objects."""
+    with factory() as session:
+        anna = session.get_one(Account, 1)
+        session.execute(text("UPDATE account SET balance = 90 WHERE id = 1"))
+        session.scalars(select(Account).execution_options(populate_existing=True)).all()
+        return anna.balance
+
+
 def scoped_session_of_a_thread(factory: sessionmaker[Session]) -> str:
     """A registry keeps one session for each thread."""
     sessions = scoped_session(factory)

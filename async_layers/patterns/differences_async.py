@@ -265,6 +265,28 @@ async def bulk_insert_instead(factory: async_sessionmaker[AsyncSession]) -> None
         await session.commit()
 
 
+async def result_not_read(factory: async_sessionmaker[AsyncSession]) -> int:
+    """A result that nobody reads leaves the loaded objects as they are."""
+    async with factory() as session:
+        anna = await session.get_one(Account, 1)
+        await session.execute(text("UPDATE account SET balance = 90 WHERE id = 1"))
+        await session.execute(select(Account).execution_options(populate_existing=True))
+        return anna.balance
+
+
+async def result_not_read_instead(factory: async_sessionmaker[AsyncSession]) -> int:
+    """A result that is read populates the loaded objects."""
+    async with factory() as session:
+        anna = await session.get_one(Account, 1)
+        await session.execute(text("UPDATE account SET balance = 90 WHERE id = 1"))
+        (
+            await session.scalars(
+                select(Account).execution_options(populate_existing=True)
+            )
+        ).all()
+        return anna.balance
+
+
 async def scoped_session_of_a_thread(factory: async_sessionmaker[AsyncSession]) -> str:
     """A registry keeps one session for each thread."""
     sessions = async_scoped_session(factory)  # type: ignore[call-arg] # the fact
