@@ -1,4 +1,4 @@
-"""What the helpers of both worlds tell each database; no I/O."""
+"""What an engine of either world tells its driver; no I/O."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import text
-from sqlalchemy.exc import ArgumentError, InvalidRequestError
+from sqlalchemy.exc import ArgumentError
 
 from async_layers._urls.prepare import prepare_url
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Dialect, TextClause
-    from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import URL
 
     from async_layers._urls.prepare import World
 
@@ -68,9 +65,9 @@ def _application_name(url: URL, name: str | None) -> dict[str, object]:
         return {"server_settings": {"application_name": name}}
     if url.get_backend_name() == "postgresql":
         return {"application_name": name}
-    if driver in {"pymysql", "aiomysql"}:
+    if driver in {"pymysql", "aiomysql", "asyncmy"}:
         return {"program_name": name}
-    return {}
+    return {"program": name} if driver == "oracledb" else {}
 
 
 def _connect_timeout(url: URL, seconds: float | None) -> dict[str, object]:
@@ -92,61 +89,3 @@ def _connect_timeout(url: URL, seconds: float | None) -> dict[str, object]:
         "oracle": {"tcp_connect_timeout": seconds},
     }
     return words.get(url.get_backend_name(), {})
-
-
-_NO_OPTIONS: dict[str, object] = {}
-
-
-def transaction_options(
-    dialect: Dialect,
-    isolation_level: IsolationLevel | None,
-    *,
-    read_only: bool,
-    write: bool,
-) -> dict[str, object]:
-    """Return the execution options that a transaction's connection gets."""
-    if isolation_level is None and not read_only and not write:
-        return _NO_OPTIONS
-    if isolation_level == "AUTOCOMMIT":
-        raise InvalidRequestError(
-            "isolation_level='AUTOCOMMIT' is refused: seen on a transaction, which "
-            "it would take apart; write read(engine), or engine.connect() with it."
-        )
-    if read_only and write:
-        raise InvalidRequestError(
-            "read_only=True and write=True are refused together; write one of them."
-        )
-    options = dict[str, object]()
-    if isolation_level is not None:
-        options["isolation_level"] = isolation_level
-    if read_only and dialect.name == "postgresql":
-        options["postgresql_readonly"] = True
-    if read_only and dialect.name == "sqlite":
-        options["sqlite_query_only"] = True
-    if write and dialect.name == "sqlite":
-        options["sqlite_begin"] = "IMMEDIATE"
-    return options
-
-
-def first_statement(dialect: Dialect, *, read_only: bool) -> TextClause | None:
-    """Return what the databases without an option for it are told first."""
-    if read_only and dialect.name in {"mysql", "mariadb", "oracle"}:
-        return text("SET TRANSACTION READ ONLY")
-    return None
-
-
-def refuse_autocommit(connection: Connection | AsyncConnection) -> None:
-    """Refuse a savepoint where there is no transaction to hold it."""
-    sync = cast("Connection", getattr(connection, "sync_connection", connection))
-    pooled = sync.connection.dbapi_connection
-    try:
-        autocommit = sync.dialect.detect_autocommit_setting(
-            cast("DBAPIConnection", pooled)
-        )
-    except NotImplementedError:  # a dialect that does not tell
-        return
-    if autocommit:
-        raise InvalidRequestError(
-            "A savepoint is refused: seen a connection in AUTOCOMMIT, which has no "
-            "transaction; write transaction(engine) around it."
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Table, bindparam
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -18,9 +18,10 @@ from sqlalchemy.exc import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
-    from sqlalchemy import Column, Dialect
+    from sqlalchemy import Column, Connection, Dialect
+    from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.sql import FromClause
 
 # The classes that psycopg gives to the first two characters of a SQLSTATE.
@@ -44,7 +45,7 @@ class Asyncpg(Protocol):
         self,
         table_name: str,
         *,
-        records: Iterable[tuple[object, ...]],
+        records: AsyncIterator[tuple[object, ...]],
         columns: list[str],
         schema_name: str | None,
     ) -> str: ...
@@ -69,16 +70,8 @@ class Copy:
     def values(
         self, rows: Iterable[Mapping[str, object]]
     ) -> Iterator[tuple[object, ...]]:
-        """Yield each row's values in the order of the columns, as the driver's types.
-
-        Raises `ArgumentError` for a row with other columns than the first.
-        """
-        for number, row in enumerate(rows, 1):
-            if set(row) != set(self._keys):
-                raise ArgumentError(
-                    f"Row {number} is refused: seen the columns {sorted(row)}; "
-                    f"write those of the first row, {sorted(self._keys)}."
-                )
+        """Yield each row's values, in the order of the columns, as the driver's."""
+        for row in rows:
             yield tuple(
                 process(row[key]) if process else row[key]
                 for key, process in zip(self._keys, self._processors, strict=True)
@@ -91,35 +84,63 @@ def _processor(
     return column.type.dialect_impl(dialect).bind_processor(dialect)
 
 
-def require_table(table: FromClause) -> Table:
+def require_table(table: FromClause, batch: int) -> Table:
     """Return a table, which a mapped class's `__table__` need not be."""
     if not isinstance(table, Table):
         raise ArgumentError(
             f"insert_rows is refused: seen {type(table).__name__} {table!s}; "
             "write a Table, such as the __table__ of a mapped class."
         )
+    if batch < 1:
+        raise ArgumentError(
+            f"batch is refused: seen {batch}; write a number of rows above 0."
+        )
     return cast("Table", table)
 
 
-def plan_copy(
-    dialect: Dialect, table: Table, first: Mapping[str, object]
-) -> Copy | None:
-    """Return how to COPY rows like the first one; None where INSERT is right.
+def same_columns(
+    rows: Iterable[Mapping[str, object]], first: Mapping[str, object]
+) -> Iterator[Mapping[str, object]]:
+    """Yield the rows; refuse one with other columns than the first, with its number."""
+    columns = first.keys()
+    for number, row in enumerate(rows, 1):
+        if row.keys() != columns:
+            raise ArgumentError(
+                f"Row {number} is refused: seen the columns {sorted(row)}; "
+                f"write those of the first row, {sorted(columns)}."
+            )
+        yield row
 
-    COPY knows nothing of the defaults that SQLAlchemy computes, nor of
-    drivers other than psycopg and asyncpg.
-    """
+
+def plan_copy(
+    connection: Connection | AsyncConnection, table: Table, first: Mapping[str, object]
+) -> Copy | None:
+    """Return how to COPY rows like the first one; None where INSERT is right."""
     unknown = first.keys() - {column.key for column in table.columns}
     if unknown:
         raise ArgumentError(
             f"Row 1 is refused: seen {sorted(unknown)}, which {table.name!r} does "
             f"not have; write some of {sorted(table.c.keys())}."
         )
-    missing = [column for column in table.columns if column.key not in first]
-    computed = any(column.default is not None for column in missing)
-    if not first or computed or dialect.driver not in {"psycopg", "asyncpg"}:
+    dialect = connection.dialect
+    if not first or dialect.driver not in {"psycopg", "asyncpg"}:
+        return None
+    sync = cast("Connection", getattr(connection, "sync_connection", connection))
+    translated = "schema_translate_map" in sync.get_execution_options()
+    if translated or any(_needs_insert(c, dialect, first) for c in table.columns):
         return None
     return Copy(dialect, table, tuple(first))
+
+
+def _needs_insert(
+    column: Column[object], dialect: Dialect, first: Mapping[str, object]
+) -> bool:
+    """Say whether SQLAlchemy, or an INSERT, does more for a column than COPY does."""
+    if column.key not in first:
+        return column.default is not None
+    always = column.identity is not None and column.identity.always
+    expression = column.type.dialect_impl(dialect).bind_expression(bindparam(None))
+    return bool(always) or expression is not None
 
 
 def batches(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from uuid import uuid4
 
 from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError
 
 from async_layers._wire import in_transaction
 
@@ -35,6 +36,8 @@ class SQLiteOptions:
     Non-Legacy SQLite Transactional Modes").
     `memdb`: `sqlite://` is one database in memory for all connections of the
     engine, each with a transaction of its own; False leaves it to SQLAlchemy.
+
+    Connections of a `creator` are told the same.
     """
 
     foreign_keys: bool = True
@@ -56,6 +59,7 @@ class SQLiteOptions:
 
 
 DEFAULTS = SQLiteOptions()
+_READ_ONLY = ("SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 
 def sqlite_arguments(
@@ -64,7 +68,14 @@ def sqlite_arguments(
     """Return the URL and the options for SQLite; the user's own arguments win."""
     if url.get_backend_name() != "sqlite":
         return url, options
-    if "timeout" in {*url.query, *cast("dict[str, object]", arguments["connect_args"])}:
+    connect_args = cast("dict[str, object]", arguments["connect_args"])
+    if "autocommit" in connect_args:
+        raise ArgumentError(
+            "connect_args['autocommit'] is refused: seen "
+            f"{connect_args['autocommit']!r}, beside which no BEGIN of ours has a "
+            "place; write isolation_level='AUTOCOMMIT', or leave it out."
+        )
+    if "timeout" in {*url.query, *connect_args}:
         options = replace(options, busy_timeout=None)
     if options.memdb and url.database in {None, "", ":memory:"}:
         url = _memory_url(url)
@@ -91,20 +102,24 @@ def configure_sqlite(engine: Engine | AsyncEngine, options: SQLiteOptions) -> No
         for pragma in pragmas:
             _run(connection, pragma)
 
-    def begin(connection: Connection) -> None:
-        _begin(connection, options.begin)
-
+    if "sqlite_begin" not in sync_engine.get_execution_options():
+        sync_engine.update_execution_options(sqlite_begin=options.begin)
     event.listen(sync_engine, "connect", connect)
     event.listen(sync_engine, "reset", _reset)
-    if options.begin:
-        event.listen(sync_engine, "begin", begin)
+    event.listen(sync_engine, "begin", _begin)
     if sync_engine.url.query.get("vfs") == "memdb":
         _keep_memory(sync_engine)
 
 
 def _run(connection: DBAPIConnection | PoolProxiedConnection, statement: str) -> None:
     with closing(connection.cursor()) as cursor:
-        cursor.execute(statement)
+        try:
+            cursor.execute(statement)
+        except Exception as error:
+            name = str(getattr(error, "sqlite_errorname", ""))
+            # A database that is only read keeps the journal that it has.
+            if "journal_mode" not in statement or not name.startswith(_READ_ONLY):
+                raise
 
 
 class _Driver(Protocol):
@@ -119,20 +134,24 @@ def _driver(dbapi_connection: object) -> _Driver:
     return cast("_Driver", found)
 
 
-def _begin(connection: Connection, mode: str | None) -> None:
+def _begin(connection: Connection) -> None:
     """Send the BEGIN of a transaction, none in autocommit."""
-    pooled = connection.connection
-    driver = _driver(pooled.dbapi_connection)
-    # None is SQLAlchemy's AUTOCOMMIT (pysqlite.py, detect_autocommit_setting).
-    if driver.isolation_level is None:
-        return
     options = connection.get_execution_options()
+    pooled = connection.connection
     if options.get("sqlite_query_only"):
         pooled.info["async_layers_query_only"] = True
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    if not driver.in_transaction:
-        mode = options.get("sqlite_begin", mode)
-        connection.exec_driver_sql("BEGIN" if mode == "DEFERRED" else f"BEGIN {mode}")
+    driver = _driver(pooled.dbapi_connection)
+    # None is SQLAlchemy's AUTOCOMMIT (pysqlite.py, detect_autocommit_setting).
+    if driver.isolation_level is None or driver.in_transaction:
+        return
+    mode = cast("str | None", options.get("sqlite_begin"))
+    if mode == "DEFERRED":
+        # The user's own isolation_level, an argument of sqlite3, wins.
+        own = driver.isolation_level
+        connection.exec_driver_sql(f"BEGIN {own}" if own else "BEGIN")
+    elif mode:
+        connection.exec_driver_sql(f"BEGIN {mode}")
 
 
 class _ResetState(Protocol):

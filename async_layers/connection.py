@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TypeVarTuple, cast
 
 from sqlalchemy import insert
 
-from async_layers._options import (
-    first_statement,
-    refuse_autocommit,
-    transaction_options,
+from async_layers._rows import (
+    batches,
+    plan_copy,
+    raise_as_sqlalchemy,
+    require_table,
+    same_columns,
 )
-from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy, require_table
-from async_layers._wire import in_transaction
+from async_layers._transactions import plan_transaction, refuse_autocommit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,16 +48,13 @@ def transaction(
     the transaction begins, so that it never fails on the way from reading to
     writing (SQLITE_BUSY_SNAPSHOT); other databases lock as they write.
     """
-    options = transaction_options(
-        engine.dialect, isolation_level, read_only=read_only, write=write
-    )
+    plan = plan_transaction(engine, isolation_level, read_only=read_only, write=write)
     with engine.connect() as connection:
-        if options:
-            connection.execution_options(**options)
+        if plan.options:
+            connection.execution_options(**plan.options)
         with connection.begin():
-            first = first_statement(engine.dialect, read_only=read_only)
-            if first is not None:
-                connection.execute(first)
+            if plan.first is not None:
+                connection.execute(plan.first)
             yield connection
 
 
@@ -105,7 +103,7 @@ def stream(
             statement, parameters, execution_options={"yield_per": batch}
         )
         try:
-            yield result.partitions()
+            yield result.partitions(batch)
         finally:
             result.close()
 
@@ -119,21 +117,26 @@ def insert_rows(
 ) -> int:
     """Insert many rows by the fastest way that the driver has, and count them.
 
-    PostgreSQL gets a COPY, other databases, and rows that leave out a column
-    with a default that SQLAlchemy computes, an INSERT for each `batch`. The
-    rows are taken one by one, so that they need not fit into memory, and have
-    the columns of the first. They become part of the connection's
-    transaction. Raises `ArgumentError` for a row with other columns, for what
-    is no table, and what an INSERT raises.
+    PostgreSQL gets a COPY after a `SELECT 1`, which begins the transaction.
+    An INSERT for each `batch` of rows is sent to other databases, and where a
+    COPY is not the same: for defaults and expressions of SQLAlchemy's, for
+    identities that are always generated, under a schema_translate_map. The
+    rows are taken one by one, so that they need not fit into memory, and
+    become part of the connection's transaction.
+
+    Raises `ArgumentError` for a row with other columns than the first and for
+    what is no table; what an INSERT raises, by the SQLSTATE; and the driver's
+    own error for a value that it cannot send. A table with row security takes
+    no COPY (SQLSTATE 0A000).
     Source: https://www.postgresql.org/docs/current/sql-copy.html.
     """
-    table = require_table(table)
+    table = require_table(table, batch)
     remaining = iter(rows)
     first = next(remaining, None)
     if first is None:
         return 0
-    copy = plan_copy(connection.dialect, table, first)
-    remaining = chain([first], remaining)
+    copy = plan_copy(connection, table, first)
+    remaining = same_columns(chain([first], remaining), first)
     if copy:
         return _copy(connection, copy, remaining)
     count = 0
@@ -147,9 +150,9 @@ def _copy(
     connection: Connection, copy: Copy, rows: Iterable[Mapping[str, object]]
 ) -> int:
     pooled = connection.connection
-    if not in_transaction(pooled.driver_connection):
-        # Begins the transaction where SQLAlchemy and the driver know of it.
-        connection.exec_driver_sql("SELECT 1")
+    # Begins the transaction where SQLAlchemy and the driver know of it, and fails
+    # where a transaction has ended already.
+    connection.exec_driver_sql("SELECT 1")
     try:
         return _copy_psycopg(pooled.driver_connection, copy, rows)
     except Exception as error:  # noqa: BLE001 - every one is raised again

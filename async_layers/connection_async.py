@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVarTuple, cast
 
 from sqlalchemy import insert
 
-from async_layers._options import (
-    first_statement,
-    refuse_autocommit,
-    transaction_options,
+from async_layers._rows import (
+    batches,
+    plan_copy,
+    raise_as_sqlalchemy,
+    require_table,
+    same_columns,
 )
-from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy, require_table
-from async_layers._wire import in_transaction
+from async_layers._transactions import plan_transaction, refuse_autocommit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -48,16 +50,13 @@ async def async_transaction(
     the transaction begins, so that it never fails on the way from reading to
     writing (SQLITE_BUSY_SNAPSHOT); other databases lock as they write.
     """
-    options = transaction_options(
-        engine.dialect, isolation_level, read_only=read_only, write=write
-    )
+    plan = plan_transaction(engine, isolation_level, read_only=read_only, write=write)
     async with engine.connect() as connection:
-        if options:
-            await connection.execution_options(**options)
+        if plan.options:
+            await connection.execution_options(**plan.options)
         async with connection.begin():
-            first = first_statement(engine.dialect, read_only=read_only)
-            if first is not None:
-                await connection.execute(first)
+            if plan.first is not None:
+                await connection.execute(plan.first)
             yield connection
 
 
@@ -108,7 +107,7 @@ async def async_stream(
             statement, parameters, execution_options={"yield_per": batch}
         )
         try:
-            yield result.partitions()
+            yield result.partitions(batch)
         finally:
             await result.close()
 
@@ -122,21 +121,26 @@ async def async_insert_rows(
 ) -> int:
     """Insert many rows by the fastest way that the driver has, and count them.
 
-    PostgreSQL gets a COPY, other databases, and rows that leave out a column
-    with a default that SQLAlchemy computes, an INSERT for each `batch`. The
-    rows are taken one by one, so that they need not fit into memory, and have
-    the columns of the first. They become part of the connection's
-    transaction. Raises `ArgumentError` for a row with other columns, for what
-    is no table, and what an INSERT raises.
+    PostgreSQL gets a COPY after a `SELECT 1`, which begins the transaction.
+    An INSERT for each `batch` of rows is sent to other databases, and where a
+    COPY is not the same: for defaults and expressions of SQLAlchemy's, for
+    identities that are always generated, under a schema_translate_map. The
+    rows are taken one by one, so that they need not fit into memory, and
+    become part of the connection's transaction.
+
+    Raises `ArgumentError` for a row with other columns than the first and for
+    what is no table; what an INSERT raises, by the SQLSTATE; and the driver's
+    own error for a value that it cannot send. A table with row security takes
+    no COPY (SQLSTATE 0A000).
     Source: https://www.postgresql.org/docs/current/sql-copy.html.
     """
-    table = require_table(table)
+    table = require_table(table, batch)
     remaining = iter(rows)
     first = next(remaining, None)
     if first is None:
         return 0
-    copy = plan_copy(connection.dialect, table, first)
-    remaining = chain([first], remaining)
+    copy = plan_copy(connection, table, first)
+    remaining = same_columns(chain([first], remaining), first)
     if copy:
         return await _copy(connection, copy, remaining)
     count = 0
@@ -150,9 +154,9 @@ async def _copy(
     connection: AsyncConnection, copy: Copy, rows: Iterable[Mapping[str, object]]
 ) -> int:
     pooled = await connection.get_raw_connection()
-    if not in_transaction(pooled.driver_connection):
-        # Begins the transaction where SQLAlchemy and the driver know of it.
-        await connection.exec_driver_sql("SELECT 1")
+    # Begins the transaction where SQLAlchemy and the driver know of it, and fails
+    # where a transaction has ended already.
+    await connection.exec_driver_sql("SELECT 1")
     try:
         if connection.dialect.driver == "asyncpg":
             return await _copy_asyncpg(pooled.driver_connection, copy, rows)
@@ -180,8 +184,18 @@ async def _copy_asyncpg(
 ) -> int:
     status = await cast("Asyncpg", driver).copy_records_to_table(
         copy.table,
-        records=copy.values(rows),
+        records=_in_turns(copy.values(rows)),
         columns=copy.columns,
         schema_name=copy.schema,
     )
     return int(status.removeprefix("COPY "))
+
+
+async def _in_turns(
+    values: Iterable[tuple[object, ...]],
+) -> AsyncIterator[tuple[object, ...]]:
+    """Let other tasks run now and then; asyncpg takes records without a pause."""
+    for number, value in enumerate(values):
+        if number % 1000 == 0:
+            await asyncio.sleep(0)
+        yield value

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import sqlalchemy.ext.asyncio
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from async_layers._options import engine_arguments
@@ -38,8 +38,9 @@ def create_async_engine(
 
     A URL without a driver gets the right one; a driver of the other world is
     refused with the name of its partner. `application_name` and
-    `connect_timeout` (seconds) reach every database that has them; `sqlite`
-    says what SQLite is told. SQLAlchemy's own arguments pass through and win.
+    `connect_timeout` (seconds) reach PostgreSQL, MySQL, MariaDB and Oracle;
+    `sqlite` says what SQLite is told. SQLAlchemy's own arguments pass through
+    and win.
 
     Raises `ArgumentError` or `InvalidRequestError` for what is refused, and
     `ModuleNotFoundError` for a missing driver, with the extra to install.
@@ -68,8 +69,12 @@ async def async_engine_scope(
 
     A URL is opened with `create_async_engine` and its arguments. With `wait`, the
     block begins when the server answers; after that many seconds without an
-    answer the last error travels on.
+    answer the last error travels on. A server that takes a connection and
+    says nothing is waited for as long as the driver does: `connect_timeout`,
+    for a URL as long as `wait` if it is not given.
     """
+    if wait and not isinstance(url_or_engine, AsyncEngine):
+        arguments = {"connect_timeout": wait} | arguments
     engine = _opened(url_or_engine, arguments)
     try:
         if wait is not None:
@@ -83,6 +88,11 @@ def _opened(
     url_or_engine: str | URL | AsyncEngine, arguments: dict[str, object]
 ) -> AsyncEngine:
     if isinstance(url_or_engine, AsyncEngine):
+        if arguments:
+            raise ArgumentError(
+                f"{', '.join(arguments)} is refused: seen beside an engine, which is "
+                "open already; write a URL, or give it to create_async_engine()."
+            )
         return url_or_engine
     return create_async_engine(url_or_engine, **cast("dict[str, Any]", arguments))
 

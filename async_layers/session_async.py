@@ -9,7 +9,7 @@ import sqlalchemy.ext.asyncio
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from async_layers._options import first_statement, transaction_options
+from async_layers._transactions import plan_unit_of_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,16 +60,14 @@ async def async_unit_of_work(
 
     Leaving the block flushes and commits; an exception rolls back and travels
     on; the session is closed on every way out. The options mean what they
-    mean to `async_transaction`.
+    mean to `async_transaction`, and hold for the engine that the factory is bound to.
     """
     async with factory() as session, session.begin():
-        dialect = session.get_bind().dialect
-        options = transaction_options(
-            dialect, isolation_level, read_only=read_only, write=write
+        plan = plan_unit_of_work(
+            session.bind, isolation_level, read_only=read_only, write=write
         )
-        if options:
-            await session.connection(execution_options=options)
-        first = first_statement(dialect, read_only=read_only)
-        if first is not None:
-            await session.execute(first)
+        if plan.options:
+            await session.connection(execution_options=plan.options)
+        if plan.first is not None:
+            await session.execute(plan.first)
         yield session

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine, event, func, select, text
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    InvalidRequestError,
+    OperationalError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
@@ -21,18 +28,18 @@ from async_layers import (
     create_engine,
     engine_scope,
     insert_rows,
+    savepoint,
     sessionmaker,
     stream,
     trace,
     transaction,
     unit_of_work,
 )
+from async_layers._transactions import Plan
 from async_layers.patterns.tables import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sqlalchemy import TextClause
 
     from async_layers._proof.scratch import Scratch
 
@@ -132,11 +139,10 @@ async def test_rows_that_break_a_constraint_are_refused_whole_under_asyncio(
             assert 2 == await connection.scalar(select(func.count(Account.id)))
 
 
-def test_row_with_other_columns_is_refused(asyncpg_place: Scratch) -> None:
-    """A COPY whose third row is another is refused, with its number."""
-    asyncpg_place.fresh()
+def test_row_with_other_columns_is_refused(place: Scratch) -> None:
+    """A load whose third row is another is refused, with its number."""
     rows = [*ROWS[:2], {"id": 1}]
-    with engine_scope(asyncpg_place.urls["sync"]) as engine:
+    with engine_scope(place.urls["sync"]) as engine:
         with pytest.raises(ArgumentError, match="Row 3"), engine.begin() as connection:
             insert_rows(connection, ACCOUNT, rows)
         with engine.connect() as connection:
@@ -146,11 +152,10 @@ def test_row_with_other_columns_is_refused(asyncpg_place: Scratch) -> None:
 async def test_row_with_other_columns_is_refused_under_asyncio(
     place: Scratch,
 ) -> None:
-    """A COPY whose third row is another is refused, with its number."""
+    """A load whose third row is another is refused, with its number."""
     rows = [*ROWS[:2], {"id": 1}]
-    expected = "Row 3" if place.database == "postgresql" else "parameter"
     async with async_engine_scope(place.urls["async"]) as engine:
-        with pytest.raises(Exception, match=expected):
+        with pytest.raises(ArgumentError, match="Row 3"):
             async with async_transaction(engine) as connection:
                 await async_insert_rows(connection, ACCOUNT, rows)
         async with engine.connect() as connection:
@@ -224,11 +229,11 @@ def test_statement_that_begins_a_transaction_is_sent_first(
 ) -> None:
     """Where a database is told by a statement, it is the transaction's first."""
 
-    def first_statement(_: object, *, read_only: bool) -> TextClause | None:
-        return text("SELECT 'first'") if read_only else None
+    def plan(*_: object, **__: object) -> Plan:
+        return Plan({}, text("SELECT 'first'"))
 
-    for module in ("connection", "session"):
-        monkeypatch.setattr(f"async_layers.{module}.first_statement", first_statement)
+    monkeypatch.setattr("async_layers.connection.plan_transaction", plan)
+    monkeypatch.setattr("async_layers.session.plan_unit_of_work", plan)
     with engine_scope(sqlite_url) as engine, trace(engine) as seen:
         with transaction(engine, read_only=True):
             pass
@@ -242,13 +247,11 @@ async def test_statement_that_begins_a_transaction_is_sent_first_under_asyncio(
 ) -> None:
     """Where a database is told by a statement, it is the transaction's first."""
 
-    def first_statement(_: object, *, read_only: bool) -> TextClause | None:
-        return text("SELECT 'first'") if read_only else None
+    def plan(*_: object, **__: object) -> Plan:
+        return Plan({}, text("SELECT 'first'"))
 
-    for module in ("connection", "session"):
-        monkeypatch.setattr(
-            f"async_layers.{module}_async.first_statement", first_statement
-        )
+    monkeypatch.setattr("async_layers.connection_async.plan_transaction", plan)
+    monkeypatch.setattr("async_layers.session_async.plan_unit_of_work", plan)
     async with async_engine_scope(sqlite_url) as engine:
         with trace(engine) as seen:
             async with async_transaction(engine, read_only=True):
@@ -258,24 +261,71 @@ async def test_statement_that_begins_a_transaction_is_sent_first_under_asyncio(
     assert 2 == str(seen).count("BEGIN\nSELECT\n")
 
 
-def test_load_joins_a_transaction_that_is_open(asyncpg_place: Scratch) -> None:
-    """A COPY in an open transaction needs no statement to begin it."""
+def test_load_in_a_savepoint_that_is_over_is_refused(asyncpg_place: Scratch) -> None:
+    """Rows of a COPY go where the connection's statements go, or nowhere."""
     asyncpg_place.fresh()
-    with engine_scope(asyncpg_place.urls["sync"]) as engine, trace(engine) as seen:
-        with transaction(engine) as connection:
-            connection.execute(text("SELECT 1"))
-            insert_rows(connection, ACCOUNT, ROWS)
-    assert 1 == str(seen).count("SELECT")
+    with engine_scope(asyncpg_place.urls["sync"]) as engine:
+        with transaction(engine) as connection, savepoint(connection) as nested:
+            nested.rollback()
+            with pytest.raises(InvalidRequestError, match="closed transaction"):
+                insert_rows(connection, ACCOUNT, ROWS)
 
 
-async def test_load_joins_a_transaction_that_is_open_under_asyncio(
-    asyncpg_place: Scratch,
-) -> None:
-    """A COPY in an open transaction needs no statement to begin it."""
+async def test_load_after_a_hidden_begin_is_committed(asyncpg_place: Scratch) -> None:
+    """A COPY is part of SQLAlchemy's transaction, whatever the driver began before."""
     asyncpg_place.fresh()
     async with async_engine_scope(asyncpg_place.urls["async"]) as engine:
-        with trace(engine) as seen:
-            async with async_transaction(engine) as connection:
-                await connection.execute(text("SELECT 1"))
-                await async_insert_rows(connection, ACCOUNT, ROWS)
-    assert 1 == str(seen).count("SELECT")
+        async with engine.connect() as connection:
+            await connection.get_isolation_level()
+            assert 2500 == await async_insert_rows(connection, ACCOUNT, ROWS)
+            await connection.commit()
+        async with engine.connect() as connection:
+            assert 2502 == await connection.scalar(select(func.count(Account.id)))
+
+
+def test_options_beside_an_engine_are_refused(sqlite_url: str) -> None:
+    """An engine that is open takes no more options, and says so."""
+    refused = pytest.raises(ArgumentError, match="connect_timeout is refused: seen bes")
+    with refused, engine_scope(create_engine(sqlite_url), connect_timeout=3.0):
+        pytest.fail("there is no engine")
+
+
+async def test_options_beside_an_engine_are_refused_under_asyncio(
+    sqlite_url: str,
+) -> None:
+    """An engine that is open takes no more options, and says so."""
+    engine = create_async_engine(sqlite_url)
+    with pytest.raises(ArgumentError, match="connect_timeout is refused: seen beside"):
+        async with async_engine_scope(engine, connect_timeout=3.0):
+            pytest.fail("there is no engine")
+
+
+def test_wait_bounds_a_server_that_says_nothing() -> None:
+    """A server that takes the connection and is silent is not waited for longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        start = time.monotonic()
+        with pytest.raises(OperationalError), engine_scope(url, wait=1.0):
+            pytest.fail("the block does not begin")
+        assert time.monotonic() - start < 10
+
+
+async def test_wait_bounds_a_server_that_says_nothing_under_asyncio() -> None:
+    """A server that takes the connection and is silent is not waited for longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with async_engine_scope(url, wait=0.3):
+                pytest.fail("the block does not begin")
+        assert time.monotonic() - start < 10
+
+
+def test_stream_of_a_text_comes_in_batches(place: Scratch) -> None:
+    """A statement in words is streamed like one that is built."""
+    words = text("SELECT id FROM account ORDER BY id").columns(Account.id)
+    with engine_scope(place.urls["sync"]) as engine:
+        with transaction(engine) as connection:
+            insert_rows(connection, ACCOUNT, ROWS)
+        with stream(engine, words, batch=1000) as batches:
+            assert [1000, 1000, 502] == [len(rows) for rows in batches]

@@ -28,6 +28,7 @@ DIFFER: dict[str, dict[str, str]] = {
         "stream": "only AsyncConnection.stream() leaves rows on the server",
         "_copy": "the raw connection is awaited, and asyncpg has its own COPY",
         "_copy_asyncpg": "asyncpg has no blocking face",
+        "_in_turns": "asyncpg's COPY would keep other tasks waiting",
     },
     "async_layers/engine.py": {
         "imports": "asyncio brings its own sleep()",

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import MagicMock
 
 import pytest
-from sqlalchemy import Table, make_url
+import sqlalchemy
+import sqlalchemy.orm
+from sqlalchemy import (
+    Column,
+    Identity,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    event,
+    func,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 
-from async_layers import SQLiteOptions, create_async_engine, create_engine
-from async_layers._options import (
-    engine_arguments,
-    first_statement,
-    refuse_autocommit,
-    transaction_options,
+from async_layers import (
+    SQLiteOptions,
+    create_async_engine,
+    create_engine,
+    engine_scope,
+    transaction,
+    unit_of_work,
 )
-from async_layers._rows import batches, plan_copy, raise_as_sqlalchemy, require_table
+from async_layers._options import engine_arguments
+from async_layers._rows import (
+    batches,
+    plan_copy,
+    raise_as_sqlalchemy,
+    require_table,
+    same_columns,
+)
+from async_layers._transactions import plan_transaction, refuse_autocommit
 from async_layers.patterns.tables import Account, Document
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect
+    from collections.abc import Iterator
 
-
-def dialect(url: str) -> Dialect:
-    return make_url(url).get_dialect()()
+    from sqlalchemy import BindParameter, ColumnElement, Connection
 
 
 @pytest.mark.parametrize(
@@ -45,9 +66,9 @@ def dialect(url: str) -> Dialect:
             {"application_name": "shop", "connect_timeout": 3},
         ),
         ("mysql://h/d", "sync", {"program_name": "shop", "connect_timeout": 3}),
-        ("mysql://h/d", "async", {"connect_timeout": 3}),
-        ("mariadb://h/d", "async", {"connect_timeout": 3}),
-        ("oracle://h/d", "sync", {"tcp_connect_timeout": 2.5}),
+        ("mysql://h/d", "async", {"program_name": "shop", "connect_timeout": 3}),
+        ("mariadb://h/d", "async", {"program_name": "shop", "connect_timeout": 3}),
+        ("oracle://h/d", "sync", {"program": "shop", "tcp_connect_timeout": 2.5}),
         ("sqlite:///file.db", "sync", {}),
     ],
 )
@@ -101,11 +122,11 @@ def test_sqlite_options_become_pragmas() -> None:
 @pytest.mark.parametrize(
     ("url", "read_only", "write", "expected"),
     [
-        ("postgresql+psycopg://", True, False, {"postgresql_readonly": True}),
-        ("postgresql+asyncpg://", False, True, {}),
+        ("postgresql://h/d", True, False, {"postgresql_readonly": True}),
+        ("postgresql://h/d", False, True, {}),
         ("sqlite://", True, False, {"sqlite_query_only": True}),
         ("sqlite://", False, True, {"sqlite_begin": "IMMEDIATE"}),
-        ("mysql+pymysql://", True, False, {}),
+        ("mysql://h/d", True, False, {}),
     ],
 )
 def test_transaction_has_the_databases_own_options(
@@ -115,41 +136,77 @@ def test_transaction_has_the_databases_own_options(
     expected: dict[str, object],
 ) -> None:
     """Reading and writing are said as each database understands it."""
-    found = transaction_options(
-        dialect(url), "SERIALIZABLE", read_only=read_only, write=write
-    )
-    assert {"isolation_level": "SERIALIZABLE"} | expected == found
-
-
-def test_transaction_in_autocommit_is_refused() -> None:
-    """Autocommit takes a transaction apart; the sentence says what to write."""
-    with pytest.raises(InvalidRequestError, match=r"write read\(engine\)"):
-        transaction_options(
-            dialect("sqlite://"), "AUTOCOMMIT", read_only=False, write=False
+    for engine in (create_engine(url), create_async_engine(url)):
+        plan = plan_transaction(
+            engine, "SERIALIZABLE", read_only=read_only, write=write
         )
-
-
-def test_reading_and_writing_exclude_each_other() -> None:
-    """A transaction that only reads cannot ask for the write lock."""
-    with pytest.raises(InvalidRequestError, match="write one of them"):
-        transaction_options(dialect("sqlite://"), None, read_only=True, write=True)
+        assert {"isolation_level": "SERIALIZABLE"} | expected == plan.options
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("mysql+pymysql://", "SET TRANSACTION READ ONLY"),
-        ("oracle+oracledb://", "SET TRANSACTION READ ONLY"),
+        ("mysql://h/d", "SET TRANSACTION READ ONLY"),
+        ("oracle://h/d", "SET TRANSACTION READ ONLY"),
         ("sqlite://", "None"),
-        ("postgresql+psycopg://", "None"),
+        ("postgresql://h/d", "None"),
     ],
 )
 def test_read_only_is_a_statement_where_there_is_no_option(
     url: str, expected: str
 ) -> None:
     """MySQL and Oracle are told by the transaction's first statement."""
-    assert expected == str(first_statement(dialect(url), read_only=True))
-    assert first_statement(dialect(url), read_only=False) is None
+    engine = create_engine(url)
+    plan = plan_transaction(engine, None, read_only=True, write=False)
+    assert expected == str(plan.first)
+    assert plan_transaction(engine, None, read_only=False, write=False).first is None
+
+
+def test_transaction_in_autocommit_is_refused(sqlite_url: str) -> None:
+    """Autocommit takes a transaction apart, wherever it is asked for."""
+    engine = create_engine(sqlite_url)
+    always = create_async_engine(sqlite_url, isolation_level="AUTOCOMMIT")
+    option = engine.execution_options(isolation_level="AUTOCOMMIT")
+    refused = pytest.raises(InvalidRequestError, match=r"write read\(engine\)")
+    with refused, transaction(engine, isolation_level="AUTOCOMMIT"):
+        pytest.fail("there is no transaction")
+    with refused, transaction(option):
+        pytest.fail("there is no transaction")
+    with refused:
+        plan_transaction(always, None, read_only=False, write=False)
+    with transaction(option, isolation_level="SERIALIZABLE") as connection:
+        connection.exec_driver_sql("SELECT 1")
+    engine.dispose()
+
+
+def test_reading_and_writing_exclude_each_other() -> None:
+    """A transaction that only reads cannot ask for the write lock."""
+    engine = create_engine("sqlite://")
+    with pytest.raises(InvalidRequestError, match="write one of them"):
+        plan_transaction(engine, None, read_only=True, write=True)
+
+
+@pytest.mark.parametrize("option", ["read_only", "write"])
+def test_engine_of_sqlalchemys_own_promises_nothing(option: str) -> None:
+    """SQLite of an engine that is not ours does not know how to begin."""
+    engine = sqlalchemy.create_engine("sqlite://")
+    with pytest.raises(InvalidRequestError, match="write an engine from create_engine"):
+        plan_transaction(
+            engine, None, **{"read_only": False, "write": False, option: True}
+        )
+
+
+def test_unit_of_work_on_a_connection_has_no_options(sqlite_url: str) -> None:
+    """The transaction of a connection is its owner's; the session's is not asked."""
+    engine = create_engine(sqlite_url)
+    with engine.begin() as connection:
+        factory = sqlalchemy.orm.sessionmaker(connection)
+        with pytest.raises(InvalidRequestError, match="seen a session bound to Conn"):
+            with unit_of_work(factory, read_only=True):
+                pytest.fail("there is no option")
+        with unit_of_work(factory) as session:
+            assert 1 == session.scalar(text("SELECT 1"))
+    engine.dispose()
 
 
 def test_dialect_that_does_not_tell_autocommit_is_trusted(
@@ -168,35 +225,98 @@ def test_dialect_that_does_not_tell_autocommit_is_trusted(
 
 
 def table(class_: type[Account | Document]) -> Table:
-    return require_table(class_.__table__)
+    return require_table(class_.__table__, batch=1)
 
 
-def test_copy_names_its_columns_and_processes_values() -> None:
-    """A COPY has the columns of the first row, and values as the driver wants them."""
-    row = {"owner": "carl", "id": 3, "balance": 1}
-    copy = plan_copy(dialect("postgresql+psycopg://"), table(Account), row)
+@pytest.fixture
+def postgresql() -> Iterator[Connection]:
+    """Return a connection that is never used: a COPY is planned without it."""
+    engine = create_engine("postgresql://h/d")
+    event.listen(engine, "do_connect", lambda *_: MagicMock())
+    event.listen(engine, "engine_connect", lambda _: None)
+    engine.dialect.initialize = lambda _: None  # type: ignore[method-assign]
+    with engine.connect() as connection:
+        yield connection
+
+
+ROW = {"owner": "carl", "id": 3, "balance": 1}
+
+
+def test_copy_names_its_columns(postgresql: Connection) -> None:
+    """A COPY has the columns of the first row, in its order."""
+    copy = plan_copy(postgresql, table(Account), ROW)
     assert copy is not None
     assert "COPY account (owner, id, balance) FROM STDIN" == copy.statement
-    assert [("carl", 3, 1)] == list(copy.values([row]))
-    with pytest.raises(ArgumentError, match=r"Row 2 is refused: seen the columns"):
-        list(copy.values([row, {"id": 4}]))
+    assert [("carl", 3, 1)] == list(copy.values([ROW]))
 
 
-def test_column_that_the_table_does_not_have_is_refused() -> None:
+class Lower(TypeDecorator[str]):
+    """A type that lets the server make its values small."""
+
+    impl = String
+    cache_ok = True
+
+    def bind_expression(self, bindparam: BindParameter[str]) -> ColumnElement[str]:
+        """Return the server's expression."""
+        return func.lower(bindparam)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        Column("owner", Lower),
+        Column("more", Integer, default=7),
+        Column("owner", Integer, Identity(always=True)),
+    ],
+)
+def test_what_only_an_insert_does_is_inserted(
+    postgresql: Connection, column: Column[Any]
+) -> None:
+    """A COPY is not chosen where it would store something else."""
+    rows = Table("rows", MetaData(), column)
+    first = {"owner": 1} if column.name == "owner" else {}
+    assert plan_copy(postgresql, rows, first) is None
+
+
+def test_translated_schema_is_inserted(postgresql: Connection) -> None:
+    """A COPY knows nothing of a schema_translate_map."""
+    connection = postgresql.execution_options(schema_translate_map={None: "other"})
+    assert plan_copy(connection, table(Account), ROW) is None
+
+
+def test_column_that_the_table_does_not_have_is_refused(
+    postgresql: Connection,
+) -> None:
     """An unknown column is refused with the known ones."""
     with pytest.raises(ArgumentError, match=r"seen \['nam'\].*\['id', 'title'"):
-        plan_copy(dialect("sqlite://"), table(Document), {"nam": 1})
+        plan_copy(postgresql, table(Document), {"nam": 1})
 
 
 def test_copy_is_for_postgresql_alone() -> None:
     """Other databases get an INSERT."""
-    assert plan_copy(dialect("sqlite://"), table(Document), {"id": 1}) is None
+    with engine_scope("sqlite://") as engine, engine.connect() as connection:
+        assert plan_copy(connection, table(Document), {"id": 1}) is None
 
 
 def test_what_is_no_table_is_refused() -> None:
     """Rows go into a table; a join is none."""
     with pytest.raises(ArgumentError, match=r"seen Join .*; write a Table"):
-        require_table(table(Account).join(table(Document), onclause=Account.id == 1))
+        require_table(table(Account).join(table(Document), Account.id == 1), batch=1)
+
+
+def test_batch_of_nothing_is_refused() -> None:
+    """A batch has at least one row."""
+    with pytest.raises(ArgumentError, match="seen 0; write a number of rows above 0"):
+        require_table(table(Account), batch=0)
+
+
+def test_row_with_other_columns_is_refused() -> None:
+    """All rows have the columns of the first, in any order."""
+    rows = [ROW, dict(reversed(ROW.items())), {"id": 4}]
+    seen = same_columns(rows, ROW)
+    assert rows[:2] == [next(seen), next(seen)]
+    with pytest.raises(ArgumentError, match=r"Row 3 is refused: seen .*\['id'\];"):
+        next(seen)
 
 
 def test_rows_come_in_batches() -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import gc
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pytest
-from sqlalchemy import Engine, insert, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine, event, insert, select, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    OperationalError,
+    ResourceClosedError,
+)
 from sqlalchemy.pool import PoolResetState, SingletonThreadPool
 
 from async_layers import (
@@ -17,6 +23,8 @@ from async_layers import (
     async_transaction,
     create_engine,
     engine_scope,
+    savepoint,
+    trace,
     transaction,
 )
 from async_layers._sqlite import _reset
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROLLBACK_JOURNAL = SQLiteOptions(journal_mode="DELETE", busy_timeout=0.05)
+Begin: TypeAlias = Literal["DEFERRED"] | None
+
 CARL = insert(Account).values(id=3, owner="carl", balance=10)
 DORA = insert(Account).values(id=4, owner="dora", balance=20)
 
@@ -166,3 +176,96 @@ def test_memory_database_can_be_left_to_sqlalchemy() -> None:
         assert isinstance(engine.pool, SingletonThreadPool)
         with transaction(engine) as connection:
             assert 1 == connection.scalar(text("PRAGMA foreign_keys"))
+
+
+@pytest.mark.parametrize("begin", ["DEFERRED", None])
+def test_read_only_is_kept_whoever_begins(sqlite_url: str, begin: Begin) -> None:
+    """SQLite refuses to write also where BEGIN is left to the driver."""
+    with engine_scope(sqlite_url, sqlite=SQLiteOptions(begin=begin)) as engine:
+        prepare(engine)
+        for _ in range(2):
+            with pytest.raises(OperationalError, match="readonly"):
+                with transaction(engine, read_only=True) as connection:
+                    connection.execute(CARL)
+        with transaction(engine) as connection:
+            connection.execute(CARL)
+
+
+@pytest.mark.parametrize("begin", ["DEFERRED", None])
+def test_write_takes_the_lock_whoever_begins(sqlite_url: str, begin: Begin) -> None:
+    """With write=True the lock is taken at once, also where others begin late."""
+    options = SQLiteOptions(begin=begin, busy_timeout=0.05)
+    with engine_scope(sqlite_url, sqlite=options) as engine:
+        prepare(engine)
+        with transaction(engine, write=True):
+            locked = pytest.raises(OperationalError, match="locked")
+            with locked, transaction(engine, write=True):
+                pytest.fail("there are two writers")
+
+
+def test_users_own_isolation_level_is_the_begin(sqlite_url: str) -> None:
+    """An argument of sqlite3 that says how to begin is heard."""
+    own = {"isolation_level": "IMMEDIATE"}
+    with engine_scope(sqlite_url, connect_args=own) as engine:
+        with trace(engine) as seen, engine.begin():
+            pass
+    assert "BEGIN IMMEDIATE" in str(seen).splitlines()
+
+
+def test_users_own_option_is_the_begin(sqlite_url: str) -> None:
+    """An execution option of the engine that says how to begin is heard."""
+    own = {"sqlite_begin": "EXCLUSIVE"}
+    with engine_scope(sqlite_url, execution_options=own) as engine:
+        with trace(engine) as seen, engine.begin():
+            pass
+    assert "BEGIN EXCLUSIVE" in str(seen).splitlines()
+
+
+def test_users_own_recipe_keeps_its_savepoints(sqlite_url: str) -> None:
+    """SQLAlchemy's recipe, isolation_level=None and a BEGIN, has savepoints."""
+    with engine_scope(sqlite_url, connect_args={"isolation_level": None}) as engine:
+        event.listen(engine, "begin", lambda it: it.exec_driver_sql("BEGIN"))
+        prepare(engine)
+        with engine.begin() as connection:
+            with pytest.raises(LookupError), savepoint(connection):
+                connection.execute(CARL)
+                raise LookupError
+            connection.execute(DORA)
+            assert ["dora"] == list(connection.scalars(select(Account.owner)))
+
+
+def test_savepoint_of_a_closed_connection_is_sqlalchemys_error(
+    sqlite_url: str,
+) -> None:
+    """What is closed is refused by begin_nested() itself."""
+    with engine_scope(sqlite_url) as engine:
+        connection = engine.connect()
+        connection.close()
+        with pytest.raises(ResourceClosedError), savepoint(connection):
+            pytest.fail("there is no savepoint")
+
+
+def test_autocommit_of_the_driver_is_refused(sqlite_url: str) -> None:
+    """The attribute of Python 3.12 takes the place of BEGIN, and is refused."""
+    with pytest.raises(ArgumentError, match="seen False, beside which no BEGIN"):
+        create_engine(sqlite_url, connect_args={"autocommit": False})
+
+
+def test_file_that_is_only_read_keeps_its_journal(tmp_path: Path) -> None:
+    """A database that cannot be written is read with the journal that it has."""
+    file = tmp_path / "file.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE t (id INT)")
+    url = f"sqlite:///file:{file}?mode=ro&uri=true"
+    with engine_scope(url) as engine, transaction(engine) as connection:
+        assert 1 == connection.scalar(text("SELECT count(*) FROM sqlite_master"))
+        assert "delete" == connection.scalar(text("PRAGMA journal_mode"))
+
+
+def test_other_errors_of_a_new_connection_travel_on(tmp_path: Path) -> None:
+    """A file that is no database is an error, not a journal that it keeps."""
+    (tmp_path / "file.db").write_bytes(b"no database at all" * 100)
+    url = f"sqlite:///{tmp_path / 'file.db'}"
+    with engine_scope(url) as engine:
+        with pytest.raises(DatabaseError, match="not a database"):
+            engine.connect()
