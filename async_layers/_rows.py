@@ -152,10 +152,25 @@ def batches(
         yield some
 
 
-def raise_as_sqlalchemy(statement: str, error: Exception) -> NoReturn:
+def is_left_in_copy(
+    connection: Connection | AsyncConnection, error: BaseException
+) -> bool:
+    """Say whether a connection may still be in the middle of its COPY, or is lost.
+
+    A cancellation and a Ctrl-C do not wait for the server's answer.
+    """
+    if not isinstance(error, Exception):
+        return True
+    sync = cast("Connection", getattr(connection, "sync_connection", connection))
+    driver = sync.connection.driver_connection
+    closed = getattr(driver, "is_closed", None)
+    return bool(closed() if closed else getattr(driver, "closed", False))
+
+
+def raise_as_sqlalchemy(statement: str, error: BaseException) -> NoReturn:
     """Raise a driver's error as the class that SQLAlchemy gives its SQLSTATE."""
     sqlstate = cast("str | None", getattr(error, "sqlstate", None))
-    if sqlstate is None:
+    if sqlstate is None or not isinstance(error, Exception):
         raise error
     class_ = _CLASSES.get(sqlstate[:2], OperationalError)
     raise class_(statement, None, error) from error

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from async_layers._rows import (
     batches,
+    is_left_in_copy,
     plan_copy,
     raise_as_sqlalchemy,
     require_table,
@@ -155,7 +156,9 @@ def _copy(
     connection.exec_driver_sql("SELECT 1")
     try:
         return _copy_psycopg(pooled.driver_connection, copy, rows)
-    except Exception as error:  # noqa: BLE001 - every one is raised again
+    except BaseException as error:  # noqa: BLE001 - it is raised again
+        if is_left_in_copy(connection, error):
+            connection.invalidate()
         raise_as_sqlalchemy(copy.statement, error)
 
 

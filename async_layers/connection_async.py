@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeVarTuple, cast
 
 from sqlalchemy import insert
 
+from async_layers._finish import finish
 from async_layers._rows import (
     batches,
+    is_left_in_copy,
     plan_copy,
     raise_as_sqlalchemy,
     require_table,
@@ -53,7 +55,7 @@ async def async_transaction(
     plan = plan_transaction(engine, isolation_level, read_only=read_only, write=write)
     async with engine.connect() as connection:
         if plan.options:
-            await connection.execution_options(**plan.options)
+            await finish(connection.execution_options(**plan.options))
         async with connection.begin():
             if plan.first is not None:
                 await connection.execute(plan.first)
@@ -69,7 +71,7 @@ async def async_read(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     the database. A statement that writes is committed at once.
     """
     async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await finish(connection.execution_options(isolation_level="AUTOCOMMIT"))
         yield connection
 
 
@@ -161,7 +163,9 @@ async def _copy(
         if connection.dialect.driver == "asyncpg":
             return await _copy_asyncpg(pooled.driver_connection, copy, rows)
         return await _copy_psycopg(pooled.driver_connection, copy, rows)
-    except Exception as error:  # noqa: BLE001 - every one is raised again
+    except BaseException as error:  # noqa: BLE001 - it is raised again
+        if is_left_in_copy(connection, error):
+            await finish(connection.invalidate())
         raise_as_sqlalchemy(copy.statement, error)
 
 

@@ -11,6 +11,7 @@ import sqlalchemy.ext.asyncio
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from async_layers._finish import finish
 from async_layers._options import engine_arguments
 from async_layers._sqlite import (
     DEFAULTS,
@@ -81,7 +82,7 @@ async def async_engine_scope(
             await _wait_for_server(engine, wait)
         yield engine
     finally:
-        await engine.dispose()
+        await finish(engine.dispose())
 
 
 def _opened(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from async_layers._proof.witness import Sight
     from async_layers.trace import Event
 
-PARTS = ("result", "error", "driver_error", "trace", "rows", "pool")
+PARTS = ("result", "error", "driver_error", "trace", "rows", "pool", "driver")
 _COMPARED = ("result", "error", "trace", "rows", "pool")
 
 
@@ -142,6 +142,12 @@ def _place(left: str, right: str, outcome: Outcome) -> str:
 def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:
     """Compare what the trace says of a transaction with what the server saw."""
     claims = _claims(outcome.recorded.events)
+    sides = ("traced", "server")
+    asked = {id(event) for event, sight in outcome.server if _told(event, sight)}
+    for event in outcome.recorded.events:
+        asks = event.layer == "connection" and event.text != "BEGIN"
+        if asks and id(event) not in asked:
+            yield Difference("server", world, sides, str(event), "was not asked")
     for event, sight in outcome.server:
         # Whether a COMMIT that fails ends its transaction is told by what follows.
         if sight.state == "gone" or (event.failed and _ends_transaction(event)):
@@ -152,7 +158,7 @@ def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:
             yield Difference(
                 "server",
                 world,
-                ("traced", "server"),
+                sides,
                 f"{event}: {claimed}",
                 f"{', '.join(sight.statements)}: {sight.state}",
             )
@@ -179,20 +185,35 @@ def _ends_transaction(event: Event) -> bool:
     return text.startswith(("COMMIT", "ROLLBACK", "PREPARE TRANSACTION"))
 
 
-# How a driver reads a server-side cursor is its own affair.
-_CURSOR = ("DECLARE", "FETCH", "CLOSE")
+def _told(event: Event, sight: Sight) -> bool:
+    """Say whether the server knows of the connection, or may have lost it."""
+    return sight.state != "gone" or event.failed
+
+
+# What a driver sends for a statement, or after it, is its own affair: psycopg reads
+# streams through a cursor, and forgets what it prepared when it rolls back.
+_OWN = {"SELECT": ("DECLARE", "FETCH", "CLOSE"), "ROLLBACK": ("DEALLOCATE",)}
+# What SQLite is told of the session by its dialect and by _sqlite.py.
+_SESSION = {
+    "PRAGMA busy_timeout",
+    "PRAGMA foreign_keys",
+    "PRAGMA journal_mode",
+    "PRAGMA query_only",
+    "PRAGMA read_uncommitted",
+}
 
 
 def _confirmed(event: Event, sight: Sight) -> bool:
-    """Say whether the server was sent the statement that the trace names, alone."""
+    """Say whether the server was sent the statement that the trace names.
+
+    SQLite tells all that it was sent since the last event, PostgreSQL the last.
+    """
     if event.failed or event.text.endswith("(by the database)"):
         return True
     named = event.text.partition(" x")[0]
-    others = [text for text in sight.statements if text != named]
-    if all(text.startswith(_CURSOR) for text in sight.statements):
-        return bool(sight.statements)
-    unnamed = [text for text in others if not text.startswith(("BEGIN", "PRAGMA"))]
-    return named in sight.statements and not unnamed
+    own = _OWN.get(named.partition(" ")[0], ())
+    said = {text for text in sight.statements if not text.startswith((*own, "BEGIN"))}
+    return bool(sight.statements) and said - _SESSION <= {named}
 
 
 def _against_each_other(
@@ -206,13 +227,13 @@ def _against_each_other(
     ]
     both = ("sync", "async")
     declared = written_sync.differs or written_async.differs
-    skip = written_sync.server or written_async.server
+    other_traces = declared and written_sync.trace != written_async.trace
+    skip = written_sync.server or written_async.server or other_traces
     if declared:
         pairs = ((getattr(written_sync, p), getattr(written_async, p)) for p in PARTS)
         if all(left == right for left, right in pairs) and not skip:
             yield Difference("declared", "both", both, declared, "no difference")
-        return
-    for part in parts:
+    for part in () if declared else parts:
         left, right = getattr(sync, part), getattr(asyncio, part)
         yield Difference(part, "both", both, left, right)
     left, right = _server_text(sync), _server_text(asyncio)

@@ -9,6 +9,7 @@ import sqlalchemy.ext.asyncio
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from async_layers._finish import finish
 from async_layers._transactions import plan_unit_of_work
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def async_unit_of_work(
             session.bind, isolation_level, read_only=read_only, write=write
         )
         if plan.options:
-            await session.connection(execution_options=plan.options)
+            await finish(session.connection(execution_options=plan.options))
         if plan.first is not None:
             await session.execute(plan.first)
         yield session

@@ -73,20 +73,25 @@ def trace(
 ) -> Iterator[Trace]:
     """Record what the engine, its connections and its sessions do in the block.
 
-    Without an engine, every engine of the process is recorded, also one that
-    is opened inside the block. `BEGIN` appears where the server gets it, with
-    the statement that it precedes, and not where SQLAlchemy begins; a
-    `COMMIT` or `ROLLBACK` that a driver does not send does not appear.
+    An engine that `execution_options()` made is recorded with the one that it
+    was made of. Without an engine, every engine of the process is recorded,
+    also one that is opened inside the block. `BEGIN` appears where the server
+    gets it, with the statement that it precedes, and not where SQLAlchemy
+    begins; a `COMMIT` or `ROLLBACK` that a driver does not send does not appear.
 
     `observe(event, driver_connection)` is called each time that an event of
-    the connection's layer is over, in the thread or greenlet that caused it;
-    it may block and must not use the connection.
+    the connection's layer is over; it may block and must not use the
+    connection. Threads that work at the same time share one trace, whose order
+    between them is chance. To trace every engine is for one thread: it changes
+    what SQLAlchemy's classes listen to.
     """
     # These cost an import only where a trace is made.
     from async_layers._trace.listening import listening  # noqa: PLC0415
     from async_layers._trace.record import Record  # noqa: PLC0415
 
     recorded = Trace()
-    target = cast("Engine | None", getattr(engine, "sync_engine", engine))
+    target = getattr(engine, "sync_engine", engine)
+    # The engine that execution_options() made this one of: both share a pool.
+    target = cast("Engine | None", getattr(target, "_proxied", target))
     with listening(Record(recorded.events, observe), target):
         yield recorded

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, text
 
-from async_layers import async_transaction, transaction
+from async_layers import (
+    async_transaction,
+    create_async_engine,
+    engine_scope,
+    transaction,
+)
 from async_layers._proof.facts import Fact
 from async_layers._proof.outcome import Outcome
-from async_layers._proof.witness import Sight
+from async_layers._proof.witness import PostgreSQLWitness, Sight, SQLiteWitness
 from async_layers.parity import Difference, judge, prove
 from async_layers.patterns.tables import Account
 from async_layers.trace import Event, Trace
@@ -104,8 +111,7 @@ async def behind_the_back(engine: AsyncEngine) -> int:
 
 
 def _update_at_the_driver(connection: Connection) -> None:
-    with closing(connection.connection.cursor()) as cursor:
-        cursor.execute("UPDATE document SET version = 1")
+    _run_at_the_driver(connection, "UPDATE document SET version = 1")
 
 
 kept: list[AsyncConnection] = []
@@ -119,10 +125,37 @@ async def keeps_a_connection(engine: AsyncEngine) -> int:
     return 1
 
 
+async def blocks(engine: AsyncEngine) -> int:
+    """Do the work by the blocking driver, in another engine."""
+    url = engine.url.set(drivername=engine.dialect.name)
+    with engine_scope(url) as blocking:
+        return good(blocking)
+
+
+async def leaves_a_lock(engine: AsyncEngine) -> int:
+    """Do the work, and more in a transaction that nobody ends."""
+    await good_async(engine)
+    other = create_async_engine(engine.url)
+    connection = await other.connect()
+    await connection.execute(text("UPDATE document SET version = 1"))
+    left.append(connection)
+    return 1
+
+
+left: list[AsyncConnection] = []
+
+
+async def sleeps(engine: AsyncEngine) -> int:
+    """Keep the event loop for longer than a half may take."""
+    time.sleep(0.06)  # noqa: ASYNC251 - the fault
+    return await good_async(engine)
+
+
 @pytest.mark.parametrize(
     ("part", "half"),
     [
         ("result", other_result),
+        ("driver", blocks),
         ("error", raises),
         ("driver_error", raises_of_driver),
         ("trace", commits_twice),
@@ -139,6 +172,66 @@ def test_planted_fault_is_caught(
     assert not verdict.holds
     assert part in {difference.part for difference in verdict.differences}
     assert part in str(verdict.reason)
+
+
+TELLING = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET statement_timeout = '7s'",
+}
+
+
+def test_setting_that_stays_is_caught(place: Scratch) -> None:
+    """A half that tells a connection something for good is caught in the pool."""
+
+    async def tells(engine: AsyncEngine) -> int:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run_at_the_driver, TELLING[place.database])
+            await connection.run_sync(_commit_at_the_driver)
+        return await good_async(engine) if place.database == "postgresql" else 1
+
+    found = [d for d in prove(planted(tells), place).differences if d.part == "pool"]
+    assert found
+    assert "kept" in found[0].right
+
+
+def _commit_at_the_driver(connection: Connection) -> None:
+    connection.connection.dbapi_connection.commit()
+
+
+def _run_at_the_driver(connection: Connection, statement: str) -> None:
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.filterwarnings("ignore:The garbage collector:sqlalchemy.exc.SAWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_lock_that_stays_is_caught_and_broken(psycopg_place: Scratch) -> None:
+    """A half that leaves a transaction open is caught, and stops nobody after it."""
+    found = prove(planted(leaves_a_lock), psycopg_place).differences
+    assert "left document RowExclusiveLock" in "".join(d.right for d in found)
+    assert prove(planted(), psycopg_place).holds
+    left.clear()
+    gc.collect()
+
+
+def test_server_that_says_nothing_is_caught(
+    place: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the server's word nothing holds."""
+    gone = Sight("gone", (), ())
+    for witness in (SQLiteWitness, PostgreSQLWitness):
+        monkeypatch.setattr(witness, "see", lambda *_: gone)
+    verdict = prove(planted(), place)
+    assert "was not asked" in str(verdict.reason)
+
+
+def test_half_that_blocks_for_too_long_is_caught(
+    sqlite_place: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half that keeps the event loop, and cannot be ended, is told of afterwards."""
+    monkeypatch.setattr("async_layers._proof.outcome.SECONDS", 0.05)
+    assert "TimeoutError" == prove(planted(sleeps), sqlite_place).asyncio.error
 
 
 @pytest.mark.filterwarnings("ignore:The garbage collector:sqlalchemy.exc.SAWarning")

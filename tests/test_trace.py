@@ -283,6 +283,7 @@ def test_no_listener_and_no_flag_is_left(engine: Engine) -> None:
     plain = create_engine("sqlite://")
     with trace(), trace(plain), plain.connect():
         pass
+    plain.dispose()
     assert flags == (Engine._has_events, engine.dialect._has_events)
     assert not plain._has_events
     assert not plain.dialect._has_events

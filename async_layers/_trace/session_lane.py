@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from async_layers._trace.record import BY_THE_DATABASE
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import Session, SessionTransaction
     from sqlalchemy.orm.state import InstanceState
 
     from async_layers._trace.record import Record
     from async_layers.trace import Event
+
+    _Binds = dict[object, Engine | Connection]
 
 
 class SessionLane:
@@ -35,8 +37,12 @@ class SessionLane:
         """Say whether a session is bound to the engine, or to an option of it."""
         if self._engine is None:
             return True
-        bind = session.bind if session else None
-        return bind is not None and bind.engine.pool is self._engine.pool
+        if session is None:
+            return False
+        # What a Session is given as `binds` has no public name.
+        several = cast("_Binds", vars(session).get("_Session__binds", {})).values()
+        binds = (bind for bind in (session.bind, *several) if bind is not None)
+        return any(bind.engine.pool is self._engine.pool for bind in binds)
 
     def after_transaction_create(
         self, session: Session, transaction: SessionTransaction

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import NullPool, StaticPool, event, func, insert, select, text
@@ -321,18 +320,6 @@ def pool_invalidated(url: URL) -> list[bool | str | None]:
 
 
 # A server that does not let us in
-
-
-def connection_refused(url: URL) -> None:
-    """Where no server listens, the first use of the engine fails, not its creation."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
-        # A query may name other hosts to try.
-        nobody = url.difference_update_query(["host", "port"])
-        nobody = nobody.set(host="127.0.0.1", port=port)
-        with engine_scope(nobody) as engine, engine.connect():
-            pass
 
 
 def no_such_database(url: URL) -> None:
