@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
-from sqlalchemy import Table, bindparam
+from sqlalchemy import Table, bindparam, exc
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -168,9 +168,24 @@ def is_left_in_copy(
 
 
 def raise_as_sqlalchemy(statement: str, error: BaseException) -> NoReturn:
-    """Raise a driver's error as the class that SQLAlchemy gives its SQLSTATE."""
-    sqlstate = cast("str | None", getattr(error, "sqlstate", None))
-    if sqlstate is None or not isinstance(error, Exception):
+    """Raise a driver's error as SQLAlchemy's class, and any other as it is.
+
+    The class is that of the SQLSTATE; without one that of PEP 249 which the
+    driver's own class is derived from.
+    """
+    class_ = _class_of(error)
+    if class_ is None:
         raise error
-    class_ = _CLASSES.get(sqlstate[:2], OperationalError)
     raise class_(statement, None, error) from error
+
+
+def _class_of(error: BaseException) -> type[DBAPIError] | None:
+    sqlstate = cast("str | None", getattr(error, "sqlstate", None))
+    if sqlstate is not None:
+        return _CLASSES.get(sqlstate[:2], OperationalError)
+    for base in type(error).__mro__:
+        if base.__module__.partition(".")[0] in {"psycopg", "asyncpg"}:
+            named = cast("object", getattr(exc, base.__name__, None))
+            if isinstance(named, type) and issubclass(named, DBAPIError):
+                return named
+    return None

@@ -131,8 +131,8 @@ async def async_insert_rows(
     become part of the connection's transaction.
 
     Raises `ArgumentError` for a row with other columns than the first and for
-    what is no table; what an INSERT raises, by the SQLSTATE; and the driver's
-    own error for a value that it cannot send. A table with row security takes
+    what is no table; what an INSERT raises; and, for a value that asyncpg
+    cannot send, its own `TypeError` or `OverflowError`. A table with row security takes
     no COPY (SQLSTATE 0A000).
     Source: https://www.postgresql.org/docs/current/sql-copy.html.
     """

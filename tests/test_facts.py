@@ -87,7 +87,7 @@ def test_fact_is_found_by_either_name() -> None:
 @pytest.mark.parametrize("name", ["nothing", "connection.", ""])
 def test_unknown_name_is_refused(name: str) -> None:
     """A name that no fact has is refused in one sentence."""
-    with pytest.raises(LookupError, match="seen no such pattern; write a name"):
+    with pytest.raises(LookupError, match="seen no such fact; write a name"):
         find_fact(name)
 
 

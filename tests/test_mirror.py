@@ -27,6 +27,8 @@ DIFFER: dict[str, dict[str, str]] = {
         "savepoint": "AsyncTransaction stands for NestedTransaction too",
         "stream": "only AsyncConnection.stream() leaves rows on the server",
         "_copy": "the raw connection is awaited, and asyncpg has its own COPY",
+        "transaction": "a cancellation must not stop the setting of options",
+        "read": "a cancellation must not stop the setting of options",
         "_copy_asyncpg": "asyncpg has no blocking face",
         "_in_turns": "asyncpg's COPY would keep other tasks waiting",
     },
@@ -34,6 +36,7 @@ DIFFER: dict[str, dict[str, str]] = {
         "imports": "asyncio brings its own sleep()",
         "create_engine": "the world for which the URL is prepared is named",
         "_wait_for_server": "time.sleep() would block the event loop",
+        "engine_scope": "a cancellation must not stop dispose()",
     },
     "async_layers/patterns/connection.py": {
         "imports": "threads there, tasks here; run_sync() lends the blocking face",
@@ -65,7 +68,9 @@ DIFFER: dict[str, dict[str, str]] = {
         "blocking_function": "run_sync() carries a blocking function into asyncio",
     },
     "async_layers/session.py": {
+        "imports": "only asyncio has cancellations to outlast",
         "sessionmaker": "the message names the partner in the other world",
+        "unit_of_work": "a cancellation must not stop the setting of options",
     },
     "examples/_tables.py": {
         "tables": "create_all and drop_all are sync-only; run_sync carries them",

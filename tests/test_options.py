@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 from unittest.mock import MagicMock
 
+import asyncpg
+import psycopg
 import pytest
 import sqlalchemy
 import sqlalchemy.orm
@@ -20,7 +22,16 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.exc import ArgumentError, InvalidRequestError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    InvalidRequestError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from async_layers import (
     SQLiteOptions,
@@ -328,24 +339,27 @@ def test_rows_come_in_batches() -> None:
 class Refused(Exception):  # noqa: N818
     """Stand for a driver's error."""
 
-    def __init__(self, sqlstate: str | None) -> None:
+    def __init__(self, sqlstate: str) -> None:
         self.sqlstate = sqlstate
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "expected"),
+    ("error", "expected"),
     [
-        ("23505", "IntegrityError"),
-        ("22P02", "DataError"),
-        ("25006", "InternalError"),
-        ("57014", "OperationalError"),
-        (None, "Refused"),
+        (Refused("23505"), IntegrityError),
+        (Refused("22P02"), DataError),
+        (Refused("25006"), InternalError),
+        (Refused("57014"), OperationalError),
+        (psycopg.ProgrammingError("no SQLSTATE"), ProgrammingError),
+        (asyncpg.InterfaceError("no SQLSTATE"), InterfaceError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (LookupError(), LookupError),
     ],
 )
 def test_drivers_error_has_sqlalchemys_class(
-    sqlstate: str | None, expected: str
+    error: BaseException, expected: type[BaseException]
 ) -> None:
-    """An error of COPY has the class that its SQLSTATE has elsewhere."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - the class is compared
-        raise_as_sqlalchemy("COPY", Refused(sqlstate))
-    assert expected == type(caught.value).__name__
+    """An error of COPY has the class that it has elsewhere."""
+    with pytest.raises(expected) as caught:
+        raise_as_sqlalchemy("COPY", error)
+    assert expected is caught.type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 import async_layers
-from async_layers import async_engine_scope, engine_scope, trace
+from async_layers import SQLiteOptions, async_engine_scope, engine_scope, trace
 from async_layers._trace.connection_lane import ConnectionLane
 from async_layers._trace.record import Record
 from async_layers.patterns.tables import Account, Base
@@ -346,3 +347,79 @@ async def test_async_events_need_no_engine(sqlite_url: str) -> None:
         await engine.dispose()
     assert "SELECT" in str(seen).splitlines()
     assert str(seen).endswith("close\ndispose")
+
+
+def test_listeners_of_all_engines_are_still_heard(sqlite_url: str) -> None:
+    """A trace of one engine leaves those who listen to every engine their ears."""
+    heard = list[str]()
+
+    def listen(*_: object) -> None:
+        heard.append("commit")
+
+    with engine_scope(sqlite_url) as engine:
+        event.listen(Engine, "commit", listen)
+        try:
+            with trace(engine):
+                pass
+            with engine.begin():
+                pass
+        finally:
+            event.remove(Engine, "commit", listen)
+    assert ["commit"] == heard
+
+
+def test_listener_that_comes_meanwhile_is_still_heard(sqlite_url: str) -> None:
+    """A listener that is added during a trace, to an event that it has not, stays."""
+    heard = list[str]()
+    with engine_scope(sqlite_url, sqlite=NO_LISTENERS) as engine:
+        vars(engine).pop("_has_events", None)
+        with trace(engine):
+            event.listen(engine, "savepoint", lambda *_: heard.append("savepoint"))
+        with engine.begin() as connection, connection.begin_nested():
+            pass
+    assert ["savepoint"] == heard
+
+
+NO_LISTENERS = SQLiteOptions(begin=None)
+
+
+async def test_traces_begin_and_end_while_others_work(sqlite_url: str) -> None:
+    """Tasks that are in the middle of an engine's listeners do not stumble."""
+    async with async_engine_scope(sqlite_url) as engine:
+
+        async def work() -> None:
+            for _ in range(10):
+                async with engine.begin() as connection:
+                    await connection.execute(text("SELECT 1"))
+
+        tasks = [asyncio.create_task(work()) for _ in range(3)]
+        while not all(task.done() for task in tasks):
+            with trace(engine):
+                await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+
+def test_session_with_several_engines_is_heard_by_each(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """A Session that is bound by class belongs to the engines of its classes."""
+    other = create_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    with trace(engine) as seen, Session(binds={Account: engine}) as session:
+        session.add(Account(id=3, owner="carl", balance=10))
+        session.commit()
+    with trace(other) as nothing, Session(binds={Account: engine}) as session:
+        session.execute(select(Account))
+    other.dispose()
+    assert ["begin", "commit", "flush"] == str(seen).splitlines()[:3]
+    assert not nothing.events
+
+
+def test_engine_of_an_option_is_recorded_with_its_own(engine: Engine) -> None:
+    """An engine made by execution_options() shares a pool, and a trace."""
+    jobs = engine.execution_options(logging_token="jobs")  # noqa: S106
+    with trace(jobs) as seen:
+        with engine.connect() as connection:
+            connection.execute(select(Account))
+        with jobs.connect() as connection:
+            connection.execute(select(Account))
+    assert 2 == str(seen).count("BEGIN\nSELECT account\nROLLBACK")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from async_layers._trace.record import BY_THE_DATABASE
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session, SessionTransaction
     from sqlalchemy.orm.state import InstanceState
 
     from async_layers._trace.record import Record
     from async_layers.trace import Event
-
-    _Binds = dict[object, Engine | Connection]
 
 
 class SessionLane:
@@ -39,10 +37,8 @@ class SessionLane:
             return True
         if session is None:
             return False
-        # What a Session is given as `binds` has no public name.
-        several = cast("_Binds", vars(session).get("_Session__binds", {})).values()
-        binds = (bind for bind in (session.bind, *several) if bind is not None)
-        return any(bind.engine.pool is self._engine.pool for bind in binds)
+        binds = (session.bind, *session.binds.values())
+        return any(bind.engine.pool is self._engine.pool for bind in binds if bind)
 
     def after_transaction_create(
         self, session: Session, transaction: SessionTransaction

@@ -1,0 +1,184 @@
+"""What the asyncio helpers leave behind where they are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from async_layers import (
+    async_engine_scope,
+    async_insert_rows,
+    async_read,
+    async_transaction,
+    async_unit_of_work,
+    create_async_engine,
+)
+from async_layers._finish import finish
+from async_layers.patterns.tables import Account
+from async_layers.session_async import async_sessionmaker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from async_layers._proof.scratch import Scratch
+
+COUNT = select(func.count(Account.id))
+CARL = insert(Account).values(id=3, owner="carl", balance=10)
+STEPS = 24  # turns of the loop after which a body is cancelled
+
+
+async def cancelled_after(steps: int, work: Coroutine[object, object, object]) -> bool:
+    """Run work, cancel it after so many turns of the loop; say whether it was over."""
+    task = asyncio.ensure_future(work)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return False
+    return True
+
+
+async def reads(engine: AsyncEngine) -> None:
+    async with async_read(engine) as connection:
+        await connection.scalar(COUNT)
+
+
+async def isolates(engine: AsyncEngine) -> None:
+    async with async_transaction(engine, isolation_level="SERIALIZABLE") as connection:
+        await connection.scalar(COUNT)
+
+
+async def works(engine: AsyncEngine) -> None:
+    factory = async_sessionmaker(engine)
+    async with async_unit_of_work(factory, read_only=True) as session:
+        await session.scalar(COUNT)
+
+
+@pytest.mark.parametrize("body", [reads, isolates, works])
+async def test_next_user_has_a_transaction(
+    body: Callable[[AsyncEngine], Coroutine[object, object, None]], place: Scratch
+) -> None:
+    """Wherever a body is cancelled, what the next one rolls back is rolled back."""
+    async with async_engine_scope(
+        place.urls["async"], pool_size=1, max_overflow=0
+    ) as engine:
+        for steps in range(STEPS):
+            await cancelled_after(steps, body(engine))
+            with pytest.raises(LookupError):
+                async with async_transaction(engine) as connection:
+                    await connection.execute(CARL)
+                    raise LookupError
+            async with async_read(engine) as connection:
+                assert 2 == await connection.scalar(COUNT)
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 4))
+async def test_load_that_is_cancelled_is_undone(steps: int, place: Scratch) -> None:
+    """A load that is cancelled ends as a cancellation, and keeps no row."""
+    rows = ({"id": n, "owner": f"owner {n}", "balance": n} for n in range(10, 50010))
+
+    async def load(engine: AsyncEngine) -> None:
+        async with async_transaction(engine) as connection:
+            await async_insert_rows(connection, Account.__table__, rows)
+
+    async with async_engine_scope(place.urls["async"]) as engine:
+        assert not await cancelled_after(steps, load(engine))
+        async with async_read(engine) as connection:
+            assert 2 == await connection.scalar(COUNT)
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_backend_that_is_lost_in_a_load_is_told(
+    driver: str, request: pytest.FixtureRequest
+) -> None:
+    """A load whose backend ends fails as an INSERT does, and the pool goes on."""
+    place: Scratch = request.getfixturevalue(f"{driver}_place")
+    place.fresh()
+    url = place.urls["async"]
+    async with async_engine_scope(url) as engine, async_engine_scope(url) as other:
+        async with other.connect() as killer, engine.connect() as connection:
+            pid = await connection.scalar(select(func.pg_backend_pid()))
+            end = asyncio.create_task(
+                killer.scalar(select(func.pg_terminate_backend(pid, 1000)))
+            )
+
+            def rows() -> Iterator[Mapping[str, object]]:
+                for number in range(10, 500_010):
+                    yield {"id": number, "owner": f"owner {number}", "balance": 1}
+
+            with pytest.raises(DBAPIError):
+                await async_insert_rows(connection, Account.__table__, rows())
+            assert await end
+        async with async_read(engine) as connection:
+            assert 2 == await connection.scalar(COUNT)
+
+
+async def hold(engine: AsyncEngine, closing: asyncio.Event) -> None:
+    async with async_engine_scope(engine):
+        async with engine.connect() as one, engine.connect() as other:
+            await one.execute(text("SELECT 1"))
+            await other.execute(text("SELECT 1"))
+        closing.set()
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_engine_is_disposed_of_though_it_is_cancelled(
+    steps: int, sqlite_url: str
+) -> None:
+    """A cancellation while connections close waits until they are closed."""
+    engine = create_async_engine(sqlite_url)
+    pool, closing = engine.pool, asyncio.Event()
+    task = asyncio.create_task(hold(engine, closing))
+    await closing.wait()
+    await cancel_twice(task, steps)
+    assert engine.pool is not pool  # disposed of, and made anew
+
+
+async def cancel_twice(task: asyncio.Task[None], steps: int) -> None:
+    for _ in range(2):
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.wait([task])
+
+
+async def waits(began: asyncio.Event, end: asyncio.Event, error: str) -> str:
+    began.set()
+    await end.wait()
+    if error:
+        raise LookupError(error)
+    return "done"
+
+
+@pytest.mark.parametrize("cancellations", [0, 1, 3])
+@pytest.mark.parametrize("error", ["", "lost"])
+async def test_work_is_done_to_the_end(cancellations: int, error: str) -> None:
+    """Cancellations wait for the work; its error, if it has one, comes first."""
+    began, end = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(finish(waits(began, end, error)))
+    await began.wait()
+    for _ in range(cancellations):
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+    end.set()
+    outcome = await end_of(task)
+    if error:
+        assert "LookupError" == outcome
+    else:
+        assert ("CancelledError" if cancellations else "done") == outcome
+
+
+async def end_of(task: Awaitable[str]) -> str:
+    try:
+        return await task
+    except (asyncio.CancelledError, LookupError) as error:
+        return type(error).__name__
