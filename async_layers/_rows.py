@@ -185,7 +185,5 @@ def _class_of(error: BaseException) -> type[DBAPIError] | None:
         return _CLASSES.get(sqlstate[:2], OperationalError)
     for base in type(error).__mro__:
         if base.__module__.partition(".")[0] in {"psycopg", "asyncpg"}:
-            named = cast("object", getattr(exc, base.__name__, None))
-            if isinstance(named, type) and issubclass(named, DBAPIError):
-                return named
+            return cast("type[DBAPIError]", getattr(exc, base.__name__, DBAPIError))
     return None

@@ -8,13 +8,14 @@ import os
 import pty
 import re
 import runpy
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 import pytest
 from rich.console import Console
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, make_url, select, text
 
 from async_layers._cli import place as places
 from async_layers._cli import verify as verifying
@@ -106,12 +107,21 @@ def cli(
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """Return the URL of a server: the environment's, else an embedded one's."""
-    if url := os.environ.get("ASYNC_LAYERS_TEST_POSTGRESQL_URL"):
-        yield url
-        return
-    with embedded_postgres() as server:
-        yield server.url
+    """Return the URL of a database of our own, on the environment's server or one's.
+
+    What the command line leaves in it is counted, and others work on the server.
+    """
+    with ExitStack() as stack:
+        named = os.environ.get("ASYNC_LAYERS_TEST_POSTGRESQL_URL")
+        url = named or stack.enter_context(embedded_postgres()).url
+        name = f"async_layers_{secrets.token_hex(4)}"
+        administrator = stack.enter_context(psycopg.connect(url, autocommit=True))
+        administrator.execute(f"CREATE DATABASE {name}".encode())
+        stack.callback(
+            administrator.execute, f"DROP DATABASE {name} WITH (FORCE)".encode()
+        )
+        own = make_url(url).set(database=name)
+        yield own.render_as_string(hide_password=False)
 
 
 @pytest.fixture

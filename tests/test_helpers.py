@@ -7,7 +7,17 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.exc import (
     ArgumentError,
     IntegrityError,
@@ -39,7 +49,7 @@ from async_layers._transactions import Plan
 from async_layers.patterns.tables import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from async_layers._proof.scratch import Scratch
 
@@ -329,3 +339,31 @@ def test_stream_of_a_text_comes_in_batches(place: Scratch) -> None:
             insert_rows(connection, ACCOUNT, ROWS)
         with stream(engine, words, batch=1000) as batches:
             assert [1000, 1000, 502] == [len(rows) for rows in batches]
+
+
+def interrupts() -> Iterator[Mapping[str, object]]:
+    """Yield rows until somebody presses Ctrl-C."""
+    yield from ROWS
+    raise KeyboardInterrupt
+
+
+def test_load_that_is_interrupted_is_undone(place: Scratch) -> None:
+    """Ctrl-C in a load travels on, keeps no row, and leaves a pool that works."""
+    with engine_scope(place.urls["sync"]) as engine:
+        with pytest.raises(KeyboardInterrupt), transaction(engine) as connection:
+            insert_rows(connection, ACCOUNT, interrupts())
+        with transaction(engine) as connection:
+            assert 2 == connection.scalar(select(func.count(Account.id)))
+
+
+def test_row_of_defaults_alone_is_inserted(asyncpg_place: Scratch) -> None:
+    """A column that is left out is the server's to fill, in a COPY too."""
+    asyncpg_place.fresh()
+    table = Table("filled", MetaData(), Column("id", Integer), Column("n", Integer))
+    with engine_scope(asyncpg_place.urls["sync"]) as engine:
+        with transaction(engine) as connection:
+            table.create(connection)
+            assert 2 == insert_rows(connection, table, [{"id": 1}, {"id": 2}])
+            assert 1 == insert_rows(connection, table, [{}])
+            rows = connection.execute(select(table).order_by(table.c.id)).all()
+    assert [(1, None), (2, None), (None, None)] == [tuple(row) for row in rows]

@@ -215,6 +215,21 @@ def test_lock_that_stays_is_caught_and_broken(psycopg_place: Scratch) -> None:
     gc.collect()
 
 
+def test_blocking_half_that_keeps_its_connection_is_caught(
+    sqlite_place: Scratch,
+) -> None:
+    """The blocking half is looked at in the same way."""
+    out = list[Connection]()
+
+    def keeps(engine: Engine) -> int:
+        out.append(engine.connect())
+        return good(engine)
+
+    fact = Fact("connection.x", "connection", "It.", keeps, good_async, WRITTEN)
+    assert "1 out" in [d.right for d in prove(fact, sqlite_place).differences]
+    out.pop().close()
+
+
 def test_server_that_says_nothing_is_caught(
     place: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,24 +77,16 @@ def test_schema_is_dropped_after_an_error(postgresql_url: str) -> None:
         assert before == connection.execute(count).fetchone()
 
 
-def test_prepared_transactions_may_be_off(asyncpg_place: Scratch) -> None:
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [("0", "max_prepared_transactions is 0 on this server"), ("5", "")],
+)
+def test_prepared_transactions_may_be_off(most: str, expected: str) -> None:
     """A server says itself whether it has prepared transactions."""
-    with engine_scope(asyncpg_place.urls["sync"]) as engine:
-        with engine.connect() as connection:
-            most = connection.scalar(text("SHOW max_prepared_transactions"))
-    lack = asyncpg_place.lacks("prepared transactions")
-    assert ("max_prepared_transactions is 0 on this server" if most == "0" else "") == (
-        lack
-    )
-    assert "" == asyncpg_place.lacks("")
-
-
-def test_prepared_transactions_that_are_off_are_told() -> None:
-    """A server without prepared transactions is not asked for them."""
-    with embedded_postgres(settings={"max_prepared_transactions": "0"}) as server:
+    with embedded_postgres(settings={"max_prepared_transactions": most}) as server:
         with scratch(server.url) as place:
-            lack = place.lacks("prepared transactions")
-    assert "max_prepared_transactions is 0 on this server" == lack
+            assert expected == place.lacks("prepared transactions")
+            assert "" == place.lacks("")
 
 
 def test_other_databases_are_refused() -> None:

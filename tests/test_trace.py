@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
-from sqlalchemy import Engine, create_engine, event, insert, select, text
+from sqlalchemy import (
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -21,6 +29,7 @@ import async_layers
 from async_layers import SQLiteOptions, async_engine_scope, engine_scope, trace
 from async_layers._trace.connection_lane import ConnectionLane
 from async_layers._trace.record import Record
+from async_layers._trace.session_lane import SessionLane
 from async_layers.patterns.tables import Account, Base
 
 if TYPE_CHECKING:
@@ -388,15 +397,23 @@ async def test_traces_begin_and_end_while_others_work(sqlite_url: str) -> None:
     async with async_engine_scope(sqlite_url) as engine:
 
         async def work() -> None:
-            for _ in range(10):
+            for _ in range(5):
                 async with engine.begin() as connection:
                     await connection.execute(text("SELECT 1"))
 
         tasks = [asyncio.create_task(work()) for _ in range(3)]
-        while not all(task.done() for task in tasks):
+        pending = set(tasks)
+        while pending:
             with trace(engine):
-                await asyncio.sleep(0)
+                _, pending = await asyncio.wait(pending, timeout=0.002)
         await asyncio.gather(*tasks)
+
+
+def test_expired_object_of_no_session_is_nobodys(engine: Engine) -> None:
+    """What expires outside of a session is not an engine's affair."""
+    record = Record([], None)
+    SessionLane(record, engine).expire(inspect(Account()), None)
+    assert not record.events
 
 
 def test_session_with_several_engines_is_heard_by_each(

@@ -42,9 +42,9 @@ class EngineLane:
     def reset(
         self, dbapi_connection: object, _: ConnectionPoolEntry | None, __: object
     ) -> None:
-        self._note("reset", dbapi_connection)
-        # Whoever heard of the reset before may have rolled back (_sqlite.py).
+        # A dialect may have rolled back by itself (two phases of asyncpg).
         self._record.settle(self._record.wire(dbapi_connection), "ROLLBACK")
+        self._note("reset", dbapi_connection)
 
     def checkin(self, dbapi_connection: object | None, _: ConnectionPoolEntry) -> None:
         if dbapi_connection is None:  # it was invalidated

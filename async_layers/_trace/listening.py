@@ -29,7 +29,9 @@ def listening(record: Record, engine: Engine | None) -> Iterator[None]:
     session = SessionLane(record, engine)
     with _silence_restored(target), ExitStack() as stack:
         for name in pool.EVENTS:
-            _listen(stack, engine or Pool, name, getattr(pool, name))
+            # Before those who act on a reset, as _sqlite.py does.
+            first = name == "reset"
+            _listen(stack, engine or Pool, name, getattr(pool, name), insert=first)
         for name in connection.EVENTS:
             _listen(stack, target, name, getattr(connection, name))
         # A listener that returns what it was given is spared a wrapper.
