@@ -227,6 +227,7 @@ def test_blocking_half_that_keeps_its_connection_is_caught(
 
     fact = Fact("connection.x", "connection", "It.", keeps, good_async, WRITTEN)
     assert "1 out" in [d.right for d in prove(fact, sqlite_place).differences]
+    out[0].invalidate()  # its pool is gone
     out.pop().close()
 
 
