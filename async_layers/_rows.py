@@ -38,6 +38,10 @@ _CLASSES: dict[str, type[DBAPIError]] = {
 }
 
 
+# The server has ended the session, or is about to.
+_LOST = ("08", "57P0")
+
+
 class Asyncpg(Protocol):
     """What is used of asyncpg's connection, which has no types of its own."""
 
@@ -159,7 +163,8 @@ def is_left_in_copy(
 
     A cancellation and a Ctrl-C do not wait for the server's answer.
     """
-    if not isinstance(error, Exception):
+    sqlstate = str(getattr(error, "sqlstate", None) or "")
+    if not isinstance(error, Exception) or sqlstate.startswith(_LOST):
         return True
     sync = cast("Connection", getattr(connection, "sync_connection", connection))
     driver = sync.connection.driver_connection

@@ -189,10 +189,11 @@ def test_a_file_that_cannot_be_opened_is_one_line(name: str) -> None:
     """A SQLite file in a directory that does not exist is refused."""
     ended = run(name, "sqlite:////no/such/directory/x.db")
     assert (2, "") == (ended.returncode, ended.stdout)
-    assert "No database to use: unable to open database file" in ended.stderr
+    assert "No database to use:" in ended.stderr
+    assert " unable to open database file" in ended.stderr
     # aiosqlite 0.22.1 does not wait for the thread of a connection that failed
-    # (core.py, `_connect`): now and then it complains of a closed loop.
-    assert 1 == ended.stderr.count("\n") or "Event loop is closed" in ended.stderr
+    # (core.py, `_connect`): now and then it complains, between the words too.
+    assert 1 == ended.stderr.count("\n") or "Exception in thread" in ended.stderr
 
 
 @pytest.mark.parametrize(

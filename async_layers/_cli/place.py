@@ -74,8 +74,8 @@ def open_place(where: Where) -> Iterator[Scratch]:
         if where.postgres:
             url = make_url(stack.enter_context(_embedded()))
         stack.enter_context(_in_one_line(url))
-        place = stack.enter_context(scratch(url, where.async_driver))
         stack.enter_context(_silence())
+        place = stack.enter_context(scratch(url, where.async_driver))
         stack.callback(deafen)
         yield place
 
