@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncEngine
-    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def configure_sqlite(engine: Engine | AsyncEngine, options: SQLiteOptions) -> No
 
     def connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         for pragma in pragmas:
-            _run(connection, pragma)
+            _set_up(connection, pragma)
 
     if "sqlite_begin" not in sync_engine.get_execution_options():
         sync_engine.update_execution_options(sqlite_begin=options.begin)
@@ -111,15 +111,19 @@ def configure_sqlite(engine: Engine | AsyncEngine, options: SQLiteOptions) -> No
         _keep_memory(sync_engine)
 
 
-def _run(connection: DBAPIConnection | PoolProxiedConnection, statement: str) -> None:
+def _run(connection: DBAPIConnection, statement: str) -> None:
     with closing(connection.cursor()) as cursor:
-        try:
-            cursor.execute(statement)
-        except Exception as error:
-            name = str(getattr(error, "sqlite_errorname", ""))
-            # A database that is only read keeps the journal that it has.
-            if "journal_mode" not in statement or not name.startswith(_READ_ONLY):
-                raise
+        cursor.execute(statement)
+
+
+def _set_up(connection: DBAPIConnection, pragma: str) -> None:
+    """Tell a new connection; a database that is only read keeps its journal."""
+    try:
+        _run(connection, pragma)
+    except Exception as error:
+        name = str(getattr(error, "sqlite_errorname", ""))
+        if "journal_mode" not in pragma or not name.startswith(_READ_ONLY):
+            raise
 
 
 class _Driver(Protocol):
