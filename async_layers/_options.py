@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.exc import ArgumentError
 
+from async_layers._sqlite import DEFAULTS
 from async_layers._urls.prepare import prepare_url
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+    from async_layers._sqlite import SQLiteOptions
     from async_layers._urls.prepare import World
 
 
-def engine_arguments(
+def engine_arguments(  # noqa: PLR0913, PLR0917 - what an engine can be given
     url: str | URL,
     world: World,
     application_name: str | None,
     connect_timeout: float | None,
+    sqlite: SQLiteOptions,
     arguments: Mapping[str, object],
 ) -> tuple[URL, dict[str, object]]:
     """Return the URL and the arguments for SQLAlchemy's function; the user's win."""
@@ -31,7 +34,22 @@ def engine_arguments(
         _connect_timeout(prepared.url, connect_timeout),
         _mapping(arguments.get("connect_args")),
     )
-    return prepared.url, {**arguments, "connect_args": connect_args}
+    own = _sqlite(prepared.url, sqlite)
+    return prepared.url, {**arguments, **own, "connect_args": connect_args}
+
+
+def _sqlite(url: URL, options: SQLiteOptions) -> dict[str, SQLiteOptions]:
+    """Hand SQLite's options to the dialect that knows them."""
+    if url.get_backend_name() != "sqlite":
+        return {}
+    if url.get_driver_name().startswith("async_layers"):
+        return {"sqlite": options}
+    if options != DEFAULTS:
+        raise ArgumentError(
+            f"sqlite={options!r} is refused: seen {url.drivername!r}, a dialect that "
+            "knows nothing of it; write 'sqlite://', or leave it out."
+        )
+    return {}
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -100,12 +100,12 @@ def _refuse_autocommit(
 
 
 def _require_our_sqlite(engine: Engine | AsyncEngine) -> None:
-    """Refuse an engine of SQLite that nobody has taught to begin (_sqlite.py)."""
-    if "sqlite_begin" not in engine.get_execution_options():
+    """Refuse a dialect of SQLite that knows only one way to begin."""
+    if engine.dialect.driver != "async_layers":
         raise InvalidRequestError(
-            "read_only and write are refused: seen an engine of SQLAlchemy's own, "
-            "whose SQLite knows neither; write an engine from create_engine() or "
-            "create_async_engine() of async_layers."
+            f"read_only and write are refused: seen {engine.dialect.driver!r}, "
+            "whose SQLite knows neither; write an engine of 'sqlite://' from "
+            "create_engine() or create_async_engine() of async_layers."
         )
 
 

@@ -11,12 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from async_layers._options import engine_arguments
-from async_layers._sqlite import (
-    DEFAULTS,
-    SQLiteOptions,
-    configure_sqlite,
-    sqlite_arguments,
-)
+from async_layers._sqlite import DEFAULTS, SQLiteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +41,9 @@ def create_engine(
     Source: https://docs.sqlalchemy.org/en/21/core/engines.html.
     """
     url, known = engine_arguments(
-        url, "sync", application_name, connect_timeout, arguments
+        url, "sync", application_name, connect_timeout, sqlite, arguments
     )
-    url, sqlite = sqlite_arguments(url, sqlite, known)
-    engine = sqlalchemy.create_engine(url, **cast("dict[str, Any]", known))
-    if engine.dialect.name == "sqlite":
-        configure_sqlite(engine, sqlite)
-    return engine
+    return sqlalchemy.create_engine(url, **cast("dict[str, Any]", known))
 
 
 @contextmanager

@@ -13,12 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from async_layers._finish import finish
 from async_layers._options import engine_arguments
-from async_layers._sqlite import (
-    DEFAULTS,
-    SQLiteOptions,
-    configure_sqlite,
-    sqlite_arguments,
-)
+from async_layers._sqlite import DEFAULTS, SQLiteOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,15 +43,11 @@ def create_async_engine(
     Source: https://docs.sqlalchemy.org/en/21/core/engines.html.
     """
     url, known = engine_arguments(
-        url, "async", application_name, connect_timeout, arguments
+        url, "async", application_name, connect_timeout, sqlite, arguments
     )
-    url, sqlite = sqlite_arguments(url, sqlite, known)
-    engine = sqlalchemy.ext.asyncio.create_async_engine(
+    return sqlalchemy.ext.asyncio.create_async_engine(
         url, **cast("dict[str, Any]", known)
     )
-    if engine.dialect.name == "sqlite":
-        configure_sqlite(engine, sqlite)
-    return engine
 
 
 @asynccontextmanager

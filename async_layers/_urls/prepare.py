@@ -26,7 +26,7 @@ World: TypeAlias = Literal["sync", "async"]
 # What a URL without a driver gets, and what the other world's driver is
 # told to write instead.  The databases that SQLAlchemy itself speaks.
 _DRIVERS: Mapping[str, Mapping[World, str]] = {
-    "sqlite": {"sync": "sqlite", "async": "sqlite+aiosqlite"},
+    "sqlite": {"sync": "sqlite+async_layers", "async": "sqlite+async_layers"},
     "postgresql": {"sync": "postgresql+psycopg", "async": "postgresql+asyncpg"},
     "mysql": {"sync": "mysql+pymysql", "async": "mysql+asyncmy"},
     "mariadb": {"sync": "mariadb+pymysql", "async": "mariadb+asyncmy"},

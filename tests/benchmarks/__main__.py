@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING
 from tests.benchmarks import (
     bench_helpers,
     bench_helpers_async,
+    bench_sqlite_table,
     bench_start,
     bench_trace,
 )
 from tests.benchmarks._measure import Ratio, compare
-from tests.benchmarks.bench_start import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from tests.benchmarks._measure import Case
+    from tests.benchmarks._rounds import Line, Standing, Verdict
+    from tests.benchmarks.bench_start import Duration
+
+    Result = Ratio | Duration | Line | Standing | Verdict
 
 POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
-PARTS = ("helpers", "trace", "import", "verify")
+PARTS = ("helpers", "sqlite", "trace", "import", "verify")
 FEWEST_PAIRS = 9
 
 
@@ -38,10 +42,10 @@ def main() -> int:
     with TemporaryDirectory() as directory:
         urls = [f"sqlite:///{directory}/bench.db", options.postgres]
         for title, results in _parts(options, urls):
-            _write(f"\n{title}")
-            rows = list[Ratio | Duration]()
+            _write(f"\n{title}\n")
+            rows: list[Result] = []
             for one in results:
-                _write(f"{one}{'  MISSED' if one.missed else ''}")
+                _write(str(one))
                 rows.append(one)
                 missed = missed or one.missed
             report[title] = [asdict(one) | {"missed": one.missed} for one in rows]
@@ -67,7 +71,7 @@ def _options() -> Namespace:
 
 def _parts(
     options: Namespace, urls: list[str]
-) -> Iterator[tuple[str, Iterator[Ratio | Duration]]]:
+) -> Iterator[tuple[str, Iterator[Result]]]:
     """Yield the title of each table, and its results as they come."""
     pairs: int = options.pairs
     for url in urls:
@@ -80,6 +84,8 @@ def _parts(
             )
         if "trace" in options.parts:
             yield f"trace on, {database}", _compared(bench_trace.cases(url), pairs)
+    if "sqlite" in options.parts:
+        yield "sqlite dialects", bench_sqlite_table.results(pairs)
     if "trace" in options.parts:
         yield "trace off, sqlite", _compared(bench_trace.off_cases(), pairs)
     if "import" in options.parts:

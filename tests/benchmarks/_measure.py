@@ -82,6 +82,7 @@ class Ratio:
             f"   processor {self.processor:.3f} ({self.processor_low:.3f} to "
             f"{self.processor_high:.3f})   calls {self.calls_ours}/{self.calls_theirs}"
             f"   at most {self.target}{'  above' * self.above}"
+            f"{'  MISSED' * self.missed}"
         )
 
 

@@ -48,11 +48,20 @@ ONE = select(Item.name).where(Item.id == 1)
 ALL = select(Item.id, Item.name, Item.price)
 
 
-def create(connection: Connection) -> None:
+INSERT = insert(Base.metadata.tables[Loaded.__tablename__])
+LOADED_AT_ONCE = rows(1000)
+
+
+def one_row(number: int) -> dict[str, object]:
+    """Return a row that is not among those that are loaded at once."""
+    return {"id": 1_000_000 + number, "name": "an item", "price": number}
+
+
+def create(connection: Connection, stored: int = STORED) -> None:
     """Create the tables anew, and fill the one that is read."""
     Base.metadata.drop_all(connection)
     Base.metadata.create_all(connection)
-    connection.execute(insert(Item), rows(STORED))
+    connection.execute(insert(Item), rows(stored))
 
 
 def drop(connection: Connection) -> None:

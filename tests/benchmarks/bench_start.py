@@ -29,7 +29,10 @@ class Duration:
 
     def __str__(self) -> str:
         """Return the duration as a line of a table."""
-        return f"{self.name:<32}{self.took:>9.1f} {self.unit} (at most {self.target})"
+        return (
+            f"{self.name:<32}{self.took:>9.1f} {self.unit} (at most {self.target})"
+            f"{'  MISSED' * self.missed}"
+        )
 
 
 def importing(pairs: int) -> list[Duration]:

@@ -1,0 +1,1 @@
+"""What the pair of SQLite dialects shares: one control of their transactions."""

@@ -1,0 +1,253 @@
+"""The transactions of one SQLite connection, in whichever thread it works.
+
+The blocking dialect calls a Control, the asyncio dialect sends its calls to the
+connection's thread: what is told to SQLite, and when, is written here alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from async_layers.drivers._sqlite.errors import (
+    ConnectionLost,
+    closed,
+    inherited,
+    interrupted,
+    is_closed,
+    rolled_back,
+)
+from async_layers.drivers._sqlite.place import Place, place_of
+from async_layers.drivers._sqlite.waiting import begin_writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from async_layers.drivers._sqlite.reading import Reading
+
+Description: TypeAlias = "tuple[tuple[str, None, None, None, None, None, None], ...]"
+Parameters: TypeAlias = "Sequence[object] | Mapping[str, object]"
+Answer: TypeAlias = "tuple[Description | None, list[object], int, int | None]"
+
+
+class Begin(NamedTuple):
+    """What goes out ahead of the first statement of a transaction."""
+
+    statement: str | None
+    writes: bool = False
+    query_only: bool = False
+
+
+class Control:
+    """Begin, execute, commit and roll back on one connection of sqlite3.
+
+    `began`: a BEGIN of ours is not ended yet. `wrote`: a statement that may write
+    has been sent since. `lost`: SQLite rolled the transaction back by itself, and
+    why. `given_up`: the caller was cancelled and nobody waits; it is set by
+    another thread than the one that works. `inherited`: this process is a child
+    of the one that opened the connection.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "began",
+        "engine",
+        "given_up",
+        "inherited",
+        "kept",
+        "lost",
+        "own_level",
+        "place",
+        "query_only",
+        "read_uncommitted",
+        "readings",
+        "wrote",
+    )
+
+    def __init__(self, engine: str) -> None:
+        """Begin with a connection that has no transaction; `engine` is its name."""
+        self.engine = engine
+        self.began = False
+        self.wrote = False
+        self.lost: str | None = None
+        self.given_up = False
+        self.inherited = False
+        self.query_only = False
+        self.read_uncommitted = False
+        self.kept: sqlite3.Connection | None = None
+        self.own_level = ""
+        self.place: Place | None = None
+        self.readings: list[Reading] = []
+
+    def set_up(self, connection: sqlite3.Connection) -> None:
+        """Remember what a new connection was opened with."""
+        self.kept = connection
+        self.own_level = connection.isolation_level or ""
+        self.place = place_of(connection)
+
+    def execute(
+        self,
+        connection: sqlite3.Connection,
+        begin: Begin | None,
+        statement: str,
+        parameters: Parameters,
+    ) -> Answer:
+        """Execute a statement and take all its rows, so that it holds no lock."""
+        try:
+            self.prepare(connection, begin, statement)
+            cursor = connection.execute(statement, parameters)
+            try:
+                description = cursor.description
+                rows = cursor.fetchall() if description else []
+                answer = description, rows, cursor.rowcount, cursor.lastrowid
+            finally:
+                cursor.close()
+            if not self.began:
+                self.after_autocommit(connection)
+        except BaseException as error:
+            self.failed(connection, error)
+            raise
+        return answer
+
+    def executemany(
+        self,
+        connection: sqlite3.Connection,
+        begin: Begin | None,
+        statement: str,
+        parameters: Iterable[Parameters],
+    ) -> Answer:
+        """Execute a statement for each of many parameters."""
+        try:
+            self.prepare(connection, begin, statement)
+            cursor = connection.executemany(statement, parameters)
+            answer = None, list[object](), cursor.rowcount, cursor.lastrowid
+            cursor.close()
+            if not self.began:
+                self.after_autocommit(connection)
+        except BaseException as error:
+            self.failed(connection, error)
+            raise
+        return answer
+
+    def prepare(
+        self, connection: sqlite3.Connection, begin: Begin | None, statement: str
+    ) -> None:
+        """Begin if there is no transaction yet, and note what will be written."""
+        if self.inherited:
+            raise inherited(self.engine)
+        if self.given_up:
+            raise interrupted()
+        if begin is not None and not connection.in_transaction:
+            self._begin(connection, begin)
+        if not statement.startswith(("SELECT", "select")):
+            self.wrote = True
+
+    def _begin(self, connection: sqlite3.Connection, begin: Begin) -> None:
+        if self.lost is not None:
+            raise rolled_back(self.lost)
+        if begin.query_only and not self.query_only:
+            connection.execute("PRAGMA query_only = ON")
+            self.query_only = True
+        if begin.statement is None:
+            return
+        if begin.writes:
+            begin_writing(connection, begin.statement, self)
+            self.wrote = True
+        else:
+            connection.execute(begin.statement)
+        self.began = True
+        if self.given_up:
+            raise interrupted()
+
+    def after_autocommit(self, connection: sqlite3.Connection) -> None:
+        """Look where a statement went that was a transaction of its own."""
+        if self.wrote and not connection.in_transaction:
+            self.wrote = False
+            if self.place is not None:
+                self.place.check()
+
+    def failed(self, connection: sqlite3.Connection, error: BaseException) -> None:
+        """Note what an error left of the transaction; say so if it left no connection."""
+        if is_closed(error):
+            raise closed() from error
+        if isinstance(error, ConnectionLost):
+            return
+        if self.began and self.lost is None and not connection.in_transaction:
+            self.lost = str(error)
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Commit; a COMMIT that fails leaves no transaction behind.
+
+        SQLAlchemy takes the transaction for ended then, and lets nobody commit it
+        again; the next user of the connection would
+        (engine/base.py, `_close_special`).
+        """
+        try:
+            if self.inherited:
+                raise inherited(self.engine)
+            if self.lost is not None:
+                raise rolled_back(self.lost)
+            if connection.in_transaction:
+                self._commit(connection)
+        except sqlite3.ProgrammingError as error:
+            if is_closed(error):
+                raise closed() from error
+            raise
+        finally:
+            self.ended(connection)
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.commit()
+        except BaseException:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
+        if self.wrote and self.place is not None:
+            self.place.check()
+
+    def roll_back(self, connection: sqlite3.Connection) -> None:
+        """Roll back if there is a transaction; forget what SQLite did to it."""
+        if self.inherited:
+            return
+        try:
+            if connection.in_transaction:
+                connection.rollback()
+        except sqlite3.ProgrammingError as error:
+            # A closed connection has rolled back.
+            if not is_closed(error):
+                raise
+        finally:
+            self.ended(connection)
+
+    def ended(self, connection: sqlite3.Connection) -> None:
+        """Forget a transaction, and let the next one write."""
+        self.began = self.wrote = False
+        self.lost = None
+        if self.query_only:
+            self.query_only = False
+            connection.execute("PRAGMA query_only = OFF")
+
+    def give_up(self, connection: sqlite3.Connection) -> None:
+        """Let go of every lock of a connection that nobody will use again."""
+        with suppress(sqlite3.Error):
+            self._close_readings()
+            self.roll_back(connection)
+
+    def _close_readings(self) -> None:
+        for reading in self.readings[:]:
+            reading.close()
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        """Close the connection; no result that is still open keeps its lock.
+
+        sqlite3 closes a connection when its last statement is gone
+        (https://sqlite.org/c3ref/close.html, sqlite3_close_v2). In a child process
+        it stays open, as SQLite demands (https://sqlite.org/howtocorrupt.html, 2.6).
+        """
+        if self.inherited:
+            return
+        self.kept = None
+        self._close_readings()
+        connection.close()

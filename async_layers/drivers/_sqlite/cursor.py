@@ -1,0 +1,186 @@
+"""Cursors that have their rows, whichever thread fetched them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from async_layers.drivers._sqlite.reading import open_reading
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Concatenate, ParamSpec
+
+    from typing_extensions import Self
+
+    from async_layers.drivers._sqlite.control import (
+        Begin,
+        Control,
+        Description,
+        Parameters,
+    )
+    from async_layers.drivers._sqlite.reading import Reading
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+
+class Cursor(ABC):
+    """A cursor of PEP 249 whose rows are fetched when it executes.
+
+    An open sqlite3 cursor holds a lock, sees what is written after it was executed
+    and fails where it is read: three things that a thread hop away nobody can
+    have at a tolerable price. So neither world has them.
+    """
+
+    __slots__ = (
+        "_rows",
+        "arraysize",
+        "begin",
+        "connection",
+        "control",
+        "description",
+        "lastrowid",
+        "rowcount",
+    )
+
+    def __init__(self, connection: object, control: Control) -> None:
+        """Make a cursor of a connection; this is no trip to its thread."""
+        self.connection = connection
+        self.control = control
+        self.begin: Begin | None = None
+        self.description: Description | None = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+        self.arraysize = 1
+        self._rows: Iterator[object] = iter(())
+
+    @abstractmethod
+    def run(
+        self,
+        work: Callable[Concatenate[sqlite3.Connection, P], T],
+        /,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Do work on the connection of sqlite3 where that lives."""
+
+    def execute(self, operation: str, parameters: Parameters | None = None) -> Self:
+        """Execute a statement and fetch its rows."""
+        self.description, rows, self.rowcount, self.lastrowid = self.run(
+            self.control.execute, self.begin, operation, parameters or ()
+        )
+        self._rows = iter(rows)
+        return self
+
+    def executemany(self, operation: str, parameters: Iterable[Parameters]) -> Self:
+        """Execute a statement once for each of the parameters."""
+        self.description, rows, self.rowcount, self.lastrowid = self.run(
+            self.control.executemany, self.begin, operation, parameters
+        )
+        self._rows = iter(rows)
+        return self
+
+    def fetchone(self) -> object:
+        """Return the next row, None after the last."""
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int | None = None) -> Sequence[object]:
+        """Return the next rows, `arraysize` unless a number is given."""
+        return list(islice(self._rows, self.arraysize if size is None else size))
+
+    def fetchall(self) -> Sequence[object]:
+        """Return the rows that are left."""
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[object]:
+        """Give the rows one by one."""
+        return iter(self.fetchone, None)
+
+    def close(self) -> None:
+        """Forget the rows; SQLite has closed the cursor long ago."""
+        self._rows = iter(())
+
+    async def _async_soft_close(self) -> None:
+        """Do nothing: what SQLAlchemy asks under asyncio of a cursor that is read."""
+
+    def setinputsizes(self, sizes: object) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def setoutputsize(self, size: object, column: object = None) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+
+class StreamCursor(Cursor, ABC):
+    """A cursor that fetches its rows in batches."""
+
+    __slots__ = ("_batch", "_reading", "_waiting")
+
+    def __init__(
+        self, connection: object, control: Control, batch: int | None
+    ) -> None:
+        """Make a cursor that fetches `batch` rows at a time, all for None."""
+        super().__init__(connection, control)
+        self._batch = batch
+        self._reading: Reading | None = None
+        self._waiting = list[object]()
+
+    def execute(self, operation: str, parameters: Parameters | None = None) -> Self:
+        """Execute a statement and fetch the first batch."""
+        self.close()
+        self.description, batch, reading, self.rowcount, self.lastrowid = self.run(
+            self._open, operation, parameters or ()
+        )
+        self._take(batch, reading)
+        return self
+
+    def _open(
+        self, connection: sqlite3.Connection, operation: str, parameters: Parameters
+    ) -> tuple[
+        Description | None, tuple[list[object], bool], Reading, int, int | None
+    ]:
+        return open_reading(
+            self.control, connection, self.begin, operation, parameters, self._batch
+        )
+
+    def _take(self, batch: tuple[list[object], bool], reading: Reading) -> None:
+        rows, over = batch
+        self._waiting = self._waiting + rows if self._waiting else rows
+        self._reading = None if over else reading
+
+    def fetchone(self) -> object:
+        """Return the next row, None after the last."""
+        return next(iter(self.fetchmany(1)), None)
+
+    def fetchmany(self, size: int | None = None) -> Sequence[object]:
+        """Return the next rows; those that wait here already cost nothing."""
+        size = self.arraysize if size is None else size
+        if len(self._waiting) < size and self._reading:
+            missing = size - len(self._waiting)
+            self._read(None if self._batch is None else max(missing, self._batch))
+        rows, self._waiting = self._waiting[:size], self._waiting[size:]
+        return rows
+
+    def fetchall(self) -> Sequence[object]:
+        """Return the rows that are left."""
+        if self._reading:
+            self._read(None)
+        rows, self._waiting = self._waiting, []
+        return rows
+
+    def _read(self, size: int | None) -> None:
+        reading = self._reading
+        if reading:
+            # A batch that fails is the last.
+            self._reading = None
+            self._take(self.run(reading.read, size), reading)
+
+    def close(self) -> None:
+        """Let go of the result, and of the lock that it holds."""
+        self._waiting = []
+        reading, self._reading = self._reading, None
+        if reading:
+            self.run(lambda _: reading.close())

@@ -1,0 +1,240 @@
+"""The dialect of SQLite that both worlds share."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import event
+from sqlalchemy.dialects.sqlite.base import SQLiteExecutionContext
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import ArgumentError, InvalidRequestError
+
+from async_layers._sqlite import DEFAULTS, SQLiteOptions
+from async_layers.drivers._sqlite.control import Begin, Control
+from async_layers.drivers._sqlite.errors import ConnectionLost, closed, is_closed
+from async_layers.drivers._sqlite.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy import URL, Engine, Pool
+    from sqlalchemy.engine.interfaces import (
+        ConnectArgsType,
+        DBAPIConnection,
+        DBAPICursor,
+        IsolationLevel,
+    )
+
+    from async_layers.drivers._sqlite.cursor import Cursor
+
+# What SQLite cannot do in a transaction, or silently does not do there, and a
+# BEGIN of the user's own.
+_OUTSIDE = re.compile(
+    r"\s*(?:BEGIN|VACUUM|DETACH|PRAGMA\s+(?:\w+\s*\.\s*)?"
+    r"(?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)",
+    re.IGNORECASE,
+)
+_BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
+
+
+@lru_cache
+def _begin(mode: str | None, own: str, *, query_only: bool) -> Begin | None:
+    """Return what begins a transaction; sqlite3's own isolation_level wins."""
+    if mode is None and not query_only:
+        return None
+    kind = own if mode in {"DEFERRED", None} else mode
+    kind = "" if kind == "DEFERRED" else kind or ""
+    statement = None if mode is None else f"BEGIN {kind}".strip()
+    return Begin(statement, writes=bool(kind), query_only=query_only)
+
+
+class ExecutionContext(SQLiteExecutionContext):
+    """Give each statement a cursor that fetches as it should be fetched."""
+
+    dialect: SharedSQLiteDialect
+
+    def create_default_cursor(self) -> DBAPICursor:
+        """Return a cursor that fetches all rows."""
+        cursor = self.dialect.new_cursor(self._dbapi_connection.dbapi_connection)
+        return cast("DBAPICursor", cursor)
+
+    def create_server_side_cursor(self) -> DBAPICursor:
+        """Return a cursor that fetches in batches, all at once what has written.
+
+        SQLite does not commit beside a statement that writes and is not at its end.
+        """
+        options = self.execution_options
+        batch = options.get("yield_per") or options.get("max_row_buffer") or _BATCH
+        cursor = self.dialect.new_stream_cursor(
+            self._dbapi_connection.dbapi_connection,
+            None if self.is_crud else cast("int", batch),
+        )
+        return cast("DBAPICursor", cursor)
+
+
+class SharedSQLiteDialect(SQLiteDialect_pysqlite):
+    """SQLAlchemy's dialect of SQLite, with transactions that are right.
+
+    BEGIN goes out with the first statement of a transaction, on every Python:
+    https://docs.sqlalchemy.org/en/21/dialects/sqlite.html, "SQLite Transactions and
+    the sqlite3 driver", says what goes wrong without.
+    """
+
+    driver = "async_layers"
+    supports_statement_cache = True
+    supports_server_side_cursors = True
+    execution_ctx_cls = ExecutionContext
+
+    def __init__(self, sqlite: SQLiteOptions = DEFAULTS, **arguments: object) -> None:
+        """Take SQLAlchemy's own arguments, and what each connection is told."""
+        super().__init__(**cast("dict[str, object]", arguments))
+        self.options = sqlite
+        self.memory = Memory()
+        self.engine_name = "the engine"
+
+    def control_of(self, dbapi_connection: object) -> Control:
+        """Return the control of a connection, pooled or not."""
+        raise NotImplementedError
+
+    def new_cursor(self, dbapi_connection: object) -> Cursor:
+        """Return a cursor that fetches all its rows when it executes."""
+        raise NotImplementedError
+
+    def new_stream_cursor(self, dbapi_connection: object, batch: int | None) -> Cursor:
+        """Return a cursor that fetches `batch` rows at a time, all for None."""
+        raise NotImplementedError
+
+    # --- the engine
+
+    @classmethod
+    def engine_created(cls, engine: Engine) -> None:
+        """Name the dialect's engine, and let it end what outlives a connection."""
+        dialect = cast("SharedSQLiteDialect", engine.dialect)
+        dialect.engine_name = repr(engine)
+        event.listen(engine, "engine_disposed", dialect.disposed)
+
+    def disposed(self, engine: Engine) -> None:
+        """End the database in memory; it lives as long as its engine."""
+        self.memory.release()
+
+    def get_dialect_pool_class(self, url: URL) -> type[Pool]:
+        """Return the pool of a database file for one in memory, too."""
+        if self._is_ours(url):
+            url = url.set(database="memdb")
+        return self.get_pool_class(url)
+
+    def _is_ours(self, url: URL) -> bool:
+        return self.options.memdb and url.database in {None, "", ":memory:"}
+
+    def create_connect_args(self, url: URL) -> ConnectArgsType:
+        """Return sqlite3's arguments; a memory database is one for all connections."""
+        if self._is_ours(url):
+            url = self.memory.url(url)
+        arguments, named = super().create_connect_args(url)
+        if self.options.busy_timeout is not None:
+            named.setdefault("timeout", self.options.busy_timeout)
+        return arguments, named
+
+    def check_connect_args(self, named: Mapping[str, object]) -> None:
+        """Refuse what takes beginning out of this dialect's hands by half."""
+        if "autocommit" in named:
+            raise ArgumentError(
+                "connect_args['autocommit'] is refused: seen "
+                f"{named['autocommit']!r}, beside which no BEGIN of ours has a "
+                "place; write isolation_level='AUTOCOMMIT', or leave it out."
+            )
+
+    def set_up(self, connection: sqlite3.Connection, control: Control) -> None:
+        """Tell a new connection what the options say."""
+        functions = super().on_connect()
+        functions(cast("DBAPIConnection", connection))
+        self.options.tell(connection)
+        control.set_up(connection)
+
+    # --- transactions
+
+    def _begins(
+        self, cursor: Cursor, statement: str, context: ExecutionContext | None
+    ) -> Begin | None:
+        """Return what goes out ahead of a statement; None in AUTOCOMMIT."""
+        if context is None:
+            return None
+        connection = cast(
+            "sqlite3.Connection", context._dbapi_connection.dbapi_connection
+        )
+        try:
+            own = connection.isolation_level
+            if own is None or connection.in_transaction or _OUTSIDE.match(statement):
+                return None
+        except sqlite3.ProgrammingError as error:
+            if is_closed(error):
+                raise closed() from error
+            raise  # pragma: no cover - no other is known
+        options = context.execution_options
+        mode = cast("str | None", options.get("sqlite_begin", self.options.begin))
+        return _begin(
+            mode, own, query_only=bool(options.get("sqlite_query_only", False))
+        )
+
+    def do_execute(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        parameters: object,
+        context: object = None,
+    ) -> None:
+        """Execute a statement, the first of a transaction after a BEGIN."""
+        ours = cast("Cursor", cursor)
+        ours.begin = self._begins(ours, statement, cast("ExecutionContext", context))
+        ours.execute(statement, cast("tuple[object]", parameters))
+
+    def do_execute_no_params(
+        self, cursor: DBAPICursor, statement: str, context: object = None
+    ) -> None:
+        """Execute a statement without parameters."""
+        self.do_execute(cursor, statement, (), context)
+
+    def do_executemany(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        parameters: object,
+        context: object = None,
+    ) -> None:
+        """Execute a statement for many parameters."""
+        ours = cast("Cursor", cursor)
+        ours.begin = self._begins(ours, statement, cast("ExecutionContext", context))
+        ours.executemany(statement, cast("list[tuple[object]]", parameters))
+
+    def set_isolation_level(
+        self, dbapi_connection: DBAPIConnection, level: IsolationLevel
+    ) -> None:
+        """Change the level between two transactions, without a statement if it can.
+
+        sqlite3 commits what is open when its isolation_level becomes None.
+        """
+        connection = cast("sqlite3.Connection", dbapi_connection)
+        if connection.in_transaction:
+            raise InvalidRequestError(
+                f"isolation_level={level!r} is refused: seen a transaction that is "
+                "open; write it ahead of the transaction, or commit() or rollback()."
+            )
+        if level == "AUTOCOMMIT":
+            connection.isolation_level = None
+            return
+        control = self.control_of(dbapi_connection)
+        if connection.isolation_level is None:
+            connection.isolation_level = control.own_level
+        uncommitted = level == "READ UNCOMMITTED"
+        if control.read_uncommitted != uncommitted:
+            connection.execute(f"PRAGMA read_uncommitted = {int(uncommitted)}")
+            control.read_uncommitted = uncommitted
+
+    def is_disconnect(
+        self, e: Exception, connection: object, cursor: object
+    ) -> bool:
+        """Say whether an error leaves a connection that is of no more use."""
+        return isinstance(e, ConnectionLost)

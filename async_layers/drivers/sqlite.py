@@ -1,0 +1,144 @@
+"""SQLite on sqlite3: `sqlite+async_layers://` in the blocking world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from sqlalchemy import event
+
+from async_layers.drivers._sqlite.control import Control
+from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
+from async_layers.drivers._sqlite.dialect import SharedSQLiteDialect
+from async_layers.drivers._sqlite.lifecycle import watch
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from typing import Concatenate, ParamSpec
+
+    from sqlalchemy import URL, Engine
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+
+class _Here:
+    """Do the work of a cursor where it is asked for."""
+
+    __slots__ = ()
+
+    connection: sqlite3.Connection
+
+    def run(
+        self,
+        work: Callable[Concatenate[sqlite3.Connection, P], T],
+        /,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Do the work at once."""
+        return work(self.connection, *arguments, **named)
+
+
+class SQLiteCursor(_Here, Cursor):
+    """A cursor that fetches all its rows when it executes."""
+
+    __slots__ = ()
+
+
+class SQLiteStreamCursor(_Here, StreamCursor):
+    """A cursor that fetches its rows in batches."""
+
+    __slots__ = ()
+
+
+class SQLiteDialect(SharedSQLiteDialect):
+    """SQLite for the blocking world: sqlite3's connection, and a control beside it.
+
+    `get_driver_connection()` and the pool's events get the connection of sqlite3
+    itself.
+    """
+
+    supports_statement_cache = True
+
+    def __init__(self, **arguments: object) -> None:
+        """Take SQLAlchemy's arguments, and `sqlite`, what each connection is told."""
+        super().__init__(**arguments)
+        self._controls = dict[int, Control]()
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:
+        """Return the asyncio dialect that the same URL means there."""
+        from async_layers.drivers.sqlite_async import (  # noqa: PLC0415 - aiosqlite
+            AsyncSQLiteDialect,
+        )
+
+        return AsyncSQLiteDialect
+
+    @classmethod
+    def engine_created(cls, engine: Engine) -> None:
+        """Let go of a connection that leaves its pool."""
+        super().engine_created(engine)
+        dialect = cast("SQLiteDialect", engine.dialect)
+
+        def let_go(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+            dialect.control_of(connection).kept = None
+
+        event.listen(engine, "detach", let_go)
+
+    def connect(self, *arguments: object, **named: object) -> DBAPIConnection:
+        """Open a connection."""
+        self.check_connect_args(named)
+        self.memory.hold()
+        return super().connect(*arguments, **named)
+
+    def on_connect(self) -> Callable[[DBAPIConnection], None]:
+        """Return what tells a new connection its options."""
+
+        def connect(dbapi_connection: DBAPIConnection) -> None:
+            connection = cast("sqlite3.Connection", dbapi_connection)
+            control = self._controls[id(connection)] = Control(self.engine_name)
+            self.set_up(connection, control)
+            watch(control)
+
+        return connect
+
+    def control_of(self, dbapi_connection: object) -> Control:
+        """Return the control of a connection, pooled or not."""
+        connection = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
+        control = self._controls.get(id(connection))
+        if control is None:
+            control = self._controls[id(connection)] = Control(self.engine_name)
+        return control
+
+    def new_cursor(self, dbapi_connection: object) -> Cursor:
+        """Return a cursor that fetches all its rows when it executes."""
+        return SQLiteCursor(dbapi_connection, self.control_of(dbapi_connection))
+
+    def new_stream_cursor(self, dbapi_connection: object, batch: int | None) -> Cursor:
+        """Return a cursor that fetches `batch` rows at a time, all for None."""
+        control = self.control_of(dbapi_connection)
+        return SQLiteStreamCursor(dbapi_connection, control, batch)
+
+    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+        """Commit, or leave nothing to commit."""
+        self.control_of(dbapi_connection).commit(_of(dbapi_connection))
+
+    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+        """Roll back."""
+        self.control_of(dbapi_connection).roll_back(_of(dbapi_connection))
+
+    def do_close(self, dbapi_connection: DBAPIConnection) -> None:
+        """Close the connection and the results that are open on it."""
+        control = self.control_of(dbapi_connection)
+        self._controls.pop(id(dbapi_connection), None)
+        control.close(_of(dbapi_connection))
+
+
+def _of(dbapi_connection: object) -> sqlite3.Connection:
+    found = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
+    return cast("sqlite3.Connection", found)

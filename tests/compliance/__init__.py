@@ -1,0 +1,1 @@
+"""SQLAlchemy's own compliance suite, for its SQLite dialects and for ours."""
