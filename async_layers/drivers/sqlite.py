@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import event
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine import Dialect
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
     P = ParamSpec("P")
 
@@ -29,9 +29,7 @@ T = TypeVar("T")
 class _Here:
     """Do the work of a cursor where it is asked for."""
 
-    __slots__ = ()
-
-    connection: sqlite3.Connection
+    connection: Any
 
     def run(
         self,
@@ -47,13 +45,9 @@ class _Here:
 class SQLiteCursor(_Here, Cursor):
     """A cursor that fetches all its rows when it executes."""
 
-    __slots__ = ()
-
 
 class SQLiteStreamCursor(_Here, StreamCursor):
     """A cursor that fetches its rows in batches."""
-
-    __slots__ = ()
 
 
 class SQLiteDialect(SharedSQLiteDialect):
@@ -65,7 +59,7 @@ class SQLiteDialect(SharedSQLiteDialect):
 
     supports_statement_cache = True
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, **arguments: Any) -> None:
         """Take SQLAlchemy's arguments, and `sqlite`, what each connection is told."""
         super().__init__(**arguments)
         self._controls = dict[int, Control]()
@@ -73,6 +67,7 @@ class SQLiteDialect(SharedSQLiteDialect):
     @classmethod
     def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:
         """Return the asyncio dialect that the same URL means there."""
+        del url
         from async_layers.drivers.sqlite_async import (  # noqa: PLC0415 - aiosqlite
             AsyncSQLiteDialect,
         )
@@ -124,11 +119,11 @@ class SQLiteDialect(SharedSQLiteDialect):
         control = self.control_of(dbapi_connection)
         return SQLiteStreamCursor(dbapi_connection, control, batch)
 
-    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+    def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""
         self.control_of(dbapi_connection).commit(_of(dbapi_connection))
 
-    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+    def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back."""
         self.control_of(dbapi_connection).roll_back(_of(dbapi_connection))
 

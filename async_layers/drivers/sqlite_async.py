@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiosqlite
 from sqlalchemy import util
@@ -18,9 +18,9 @@ from async_layers.drivers._sqlite.adapter import (
     AsyncAdaptSQLiteConnection,
     AsyncSQLiteCursor,
     AsyncSQLiteStreamCursor,
-    open_connection,
 )
 from async_layers.drivers._sqlite.dialect import SharedSQLiteDialect
+from async_layers.drivers._sqlite.opening import open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import Pool
+    from sqlalchemy.pool import Pool, PoolProxiedConnection
 
     from async_layers.drivers._sqlite.control import Control
     from async_layers.drivers._sqlite.cursor import Cursor
@@ -42,7 +42,7 @@ class AsyncSQLiteDBAPI(AsyncAdapt_aiosqlite_dbapi):
         for name in ("DataError", "InterfaceError", "InternalError", "Warning"):
             setattr(self, name, getattr(self.sqlite, name))
 
-    def connect(self, *arguments: object, **named: object) -> object:
+    def connect(self, *arguments: Any, **named: Any) -> Any:
         """Open a connection, its own or an `async_creator`'s."""
         return open_connection(*arguments, **named)
 
@@ -58,7 +58,7 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
     is_async = True
     has_terminate = True
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, **arguments: Any) -> None:
         """Take SQLAlchemy's arguments, and `sqlite`, what each connection is told."""
         super().__init__(**arguments)
         self._leaving = list["Thread"]()
@@ -75,6 +75,7 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
 
     def retrieve_dbapi_version(self, dbapi: object) -> util.VersionInfo:
         """Return the version of aiosqlite."""
+        del dbapi
         return util.parse_version_string(aiosqlite.__version__)
 
     def connect(self, *arguments: object, **named: object) -> DBAPIConnection:
@@ -109,11 +110,11 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
         control = self.control_of(dbapi_connection)
         return AsyncSQLiteStreamCursor(dbapi_connection, control, batch)
 
-    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+    def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""
         dbapi_connection.commit()
 
-    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+    def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back."""
         dbapi_connection.rollback()
 

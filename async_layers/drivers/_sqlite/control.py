@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from async_layers.drivers._sqlite.errors import (
     ConnectionLost,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Description: TypeAlias = "tuple[tuple[str, None, None, None, None, None, None], ...]"
 Parameters: TypeAlias = "Sequence[object] | Mapping[str, object]"
+Level: TypeAlias = Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"]
 Answer: TypeAlias = "tuple[Description | None, list[object], int, int | None]"
 
 
@@ -76,7 +77,7 @@ class Control:
         self.query_only = False
         self.read_uncommitted = False
         self.kept: sqlite3.Connection | None = None
-        self.own_level = ""
+        self.own_level: Level = ""
         self.place: Place | None = None
         self.readings: list[Reading] = []
 
@@ -168,7 +169,7 @@ class Control:
                 self.place.check()
 
     def failed(self, connection: sqlite3.Connection, error: BaseException) -> None:
-        """Note what an error left of the transaction; say so if it left no connection."""
+        """Note what an error left of the transaction, and of the connection."""
         if is_closed(error):
             raise closed() from error
         if isinstance(error, ConnectionLost):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_layers.drivers._sqlite.reading import open_reading
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Concatenate, ParamSpec
-
-    from typing_extensions import Self
+    from typing import Concatenate, ParamSpec, Self
 
     from async_layers.drivers._sqlite.control import (
         Begin,
@@ -36,27 +34,19 @@ class Cursor(ABC):
     have at a tolerable price. So neither world has them.
     """
 
-    __slots__ = (
-        "_rows",
-        "arraysize",
-        "begin",
-        "connection",
-        "control",
-        "description",
-        "lastrowid",
-        "rowcount",
-    )
+    connection: Any
+    control: Control
+    begin: Begin | None = None
+    description: Description | None = None
+    rowcount = -1
+    lastrowid: int | None = None
+    arraysize = 1
+    _rows: Iterator[object] = iter(())
 
     def __init__(self, connection: object, control: Control) -> None:
         """Make a cursor of a connection; this is no trip to its thread."""
         self.connection = connection
         self.control = control
-        self.begin: Begin | None = None
-        self.description: Description | None = None
-        self.rowcount = -1
-        self.lastrowid: int | None = None
-        self.arraysize = 1
-        self._rows: Iterator[object] = iter(())
 
     @abstractmethod
     def run(
@@ -105,23 +95,22 @@ class Cursor(ABC):
         self._rows = iter(())
 
     async def _async_soft_close(self) -> None:
-        """Do nothing: what SQLAlchemy asks under asyncio of a cursor that is read."""
+        """Do what SQLAlchemy asks under asyncio of a cursor that is read: nothing."""
+        return
 
     def setinputsizes(self, sizes: object) -> None:
-        """Do nothing, as PEP 249 allows."""
+        """Ignore the sizes, as PEP 249 allows."""
+        del sizes
 
     def setoutputsize(self, size: object, column: object = None) -> None:
-        """Do nothing, as PEP 249 allows."""
+        """Ignore the size, as PEP 249 allows."""
+        del size, column
 
 
 class StreamCursor(Cursor, ABC):
     """A cursor that fetches its rows in batches."""
 
-    __slots__ = ("_batch", "_reading", "_waiting")
-
-    def __init__(
-        self, connection: object, control: Control, batch: int | None
-    ) -> None:
+    def __init__(self, connection: object, control: Control, batch: int | None) -> None:
         """Make a cursor that fetches `batch` rows at a time, all for None."""
         super().__init__(connection, control)
         self._batch = batch
@@ -139,9 +128,7 @@ class StreamCursor(Cursor, ABC):
 
     def _open(
         self, connection: sqlite3.Connection, operation: str, parameters: Parameters
-    ) -> tuple[
-        Description | None, tuple[list[object], bool], Reading, int, int | None
-    ]:
+    ) -> tuple[Description | None, tuple[list[object], bool], Reading, int, int | None]:
         return open_reading(
             self.control, connection, self.begin, operation, parameters, self._batch
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite.base import SQLiteExecutionContext
@@ -18,7 +18,7 @@ from async_layers.drivers._sqlite.errors import ConnectionLost, closed, is_close
 from async_layers.drivers._sqlite.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import URL, Engine, Pool
     from sqlalchemy.engine.interfaces import (
@@ -54,7 +54,7 @@ def _begin(mode: str | None, own: str, *, query_only: bool) -> Begin | None:
 class ExecutionContext(SQLiteExecutionContext):
     """Give each statement a cursor that fetches as it should be fetched."""
 
-    dialect: SharedSQLiteDialect
+    dialect: SharedSQLiteDialect  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def create_default_cursor(self) -> DBAPICursor:
         """Return a cursor that fetches all rows."""
@@ -88,9 +88,9 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
     supports_server_side_cursors = True
     execution_ctx_cls = ExecutionContext
 
-    def __init__(self, sqlite: SQLiteOptions = DEFAULTS, **arguments: object) -> None:
+    def __init__(self, sqlite: SQLiteOptions = DEFAULTS, **arguments: Any) -> None:
         """Take SQLAlchemy's own arguments, and what each connection is told."""
-        super().__init__(**cast("dict[str, object]", arguments))
+        super().__init__(**arguments)
         self.options = sqlite
         self.memory = Memory()
         self.engine_name = "the engine"
@@ -118,6 +118,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
 
     def disposed(self, engine: Engine) -> None:
         """End the database in memory; it lives as long as its engine."""
+        del engine
         self.memory.release()
 
     def get_dialect_pool_class(self, url: URL) -> type[Pool]:
@@ -156,14 +157,13 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
 
     # --- transactions
 
-    def _begins(
-        self, cursor: Cursor, statement: str, context: ExecutionContext | None
-    ) -> Begin | None:
+    def _begins(self, statement: str, context: ExecutionContext | None) -> Begin | None:
         """Return what goes out ahead of a statement; None in AUTOCOMMIT."""
         if context is None:
             return None
         connection = cast(
-            "sqlite3.Connection", context._dbapi_connection.dbapi_connection
+            "sqlite3.Connection",
+            context._dbapi_connection.dbapi_connection,  # noqa: SLF001 - its own
         )
         try:
             own = connection.isolation_level
@@ -188,7 +188,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
     ) -> None:
         """Execute a statement, the first of a transaction after a BEGIN."""
         ours = cast("Cursor", cursor)
-        ours.begin = self._begins(ours, statement, cast("ExecutionContext", context))
+        ours.begin = self._begins(statement, cast("ExecutionContext", context))
         ours.execute(statement, cast("tuple[object]", parameters))
 
     def do_execute_no_params(
@@ -206,7 +206,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
     ) -> None:
         """Execute a statement for many parameters."""
         ours = cast("Cursor", cursor)
-        ours.begin = self._begins(ours, statement, cast("ExecutionContext", context))
+        ours.begin = self._begins(statement, cast("ExecutionContext", context))
         ours.executemany(statement, cast("list[tuple[object]]", parameters))
 
     def set_isolation_level(
@@ -227,14 +227,13 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             return
         control = self.control_of(dbapi_connection)
         if connection.isolation_level is None:
-            connection.isolation_level = control.own_level
+            connection.isolation_level = cast("Any", control.own_level)
         uncommitted = level == "READ UNCOMMITTED"
         if control.read_uncommitted != uncommitted:
             connection.execute(f"PRAGMA read_uncommitted = {int(uncommitted)}")
             control.read_uncommitted = uncommitted
 
-    def is_disconnect(
-        self, e: Exception, connection: object, cursor: object
-    ) -> bool:
+    def is_disconnect(self, e: Exception, connection: object, cursor: object) -> bool:
         """Say whether an error leaves a connection that is of no more use."""
+        del connection, cursor
         return isinstance(e, ConnectionLost)

@@ -58,7 +58,7 @@ class Reading:
             self._cursor.close()
 
 
-def open_reading(  # noqa: PLR0913 - a statement, and how it is read
+def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     control: Control,
     connection: sqlite3.Connection,
     begin: Begin | None,

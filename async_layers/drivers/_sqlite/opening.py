@@ -1,0 +1,57 @@
+"""Open a connection on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.util.concurrency import await_
+
+from async_layers.drivers._sqlite.adapter import AsyncAdaptSQLiteConnection
+from async_layers.drivers._sqlite.trip import PATIENCE, Trip, outlast
+from async_layers.drivers._sqlite.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import aiosqlite
+
+
+def open_connection(
+    *arguments: Any,
+    async_creator_fn: Callable[..., Awaitable[aiosqlite.Connection]] | None = None,
+    **named: Any,
+) -> AsyncAdaptSQLiteConnection:
+    """Open a connection, in a greenlet.
+
+    Raises what sqlite3 raises. A cancellation leaves neither file nor thread open.
+    """
+    if async_creator_fn is not None:
+        driver = await_(async_creator_fn(*arguments, **named))
+        return AsyncAdaptSQLiteConnection(Worker(driver), direct=False)
+    opened = list[sqlite3.Connection]()
+
+    def connect() -> sqlite3.Connection:
+        opened.append(sqlite3.connect(*arguments, **named))
+        return opened[0]
+
+    worker = Worker.start(connect)
+    trip = Trip(asyncio.get_running_loop(), connect)
+    worker.send(trip)
+    try:
+        worker.connection = await_(trip.future)
+    except BaseException as error:
+        worker.stop(partial(_close, opened))
+        if isinstance(error, asyncio.CancelledError):
+            outlast(trip, PATIENCE)
+        worker.thread.join(timeout=PATIENCE)
+        raise
+    direct = not named.get("check_same_thread", True)
+    return AsyncAdaptSQLiteConnection(worker, direct=direct)
+
+
+def _close(opened: list[sqlite3.Connection]) -> None:
+    for connection in opened:
+        connection.close()
