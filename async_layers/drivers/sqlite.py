@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+    from async_layers.drivers._sqlite.control import Begin, Parameters
+
     P = ParamSpec("P")
 
 T = TypeVar("T")
@@ -44,6 +46,15 @@ class _Here:
 
 class SQLiteCursor(_Here, Cursor):
     """A cursor that fetches all its rows when it executes."""
+
+    def perform(
+        self, begin: Begin | None, operation: str, parameters: Parameters
+    ) -> None:
+        """Execute a statement, after what begins its transaction."""
+        self.description, rows, self.rowcount, self.lastrowid = self.control.execute(
+            self.connection, begin, operation, parameters
+        )
+        self._rows = iter(rows)
 
 
 class SQLiteStreamCursor(_Here, StreamCursor):
@@ -81,9 +92,9 @@ class SQLiteDialect(SharedSQLiteDialect):
         dialect = cast("SQLiteDialect", engine.dialect)
 
         def let_go(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-            dialect.control_of(connection).kept = None
+            dialect.control_of(connection).let_go()
 
-        event.listen(engine, "detach", let_go)
+        event.listen(engine.pool, "detach", let_go)
 
     def connect(self, *arguments: object, **named: object) -> DBAPIConnection:
         """Open a connection."""
@@ -103,11 +114,10 @@ class SQLiteDialect(SharedSQLiteDialect):
         return connect
 
     def control_of(self, dbapi_connection: object) -> Control:
-        """Return the control of a connection, pooled or not."""
-        connection = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
-        control = self._controls.get(id(connection))
+        """Return the control of a connection that is in no pool's hands."""
+        control = self._controls.get(id(dbapi_connection))
         if control is None:
-            control = self._controls[id(connection)] = Control(self.engine_name)
+            control = self._controls[id(dbapi_connection)] = Control(self.engine_name)
         return control
 
     def new_cursor(self, dbapi_connection: object) -> Cursor:
@@ -121,19 +131,16 @@ class SQLiteDialect(SharedSQLiteDialect):
 
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""
-        self.control_of(dbapi_connection).commit(_of(dbapi_connection))
+        connection: Any = dbapi_connection.dbapi_connection
+        self.control_of(connection).commit(connection)
 
     def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back."""
-        self.control_of(dbapi_connection).roll_back(_of(dbapi_connection))
+        connection: Any = dbapi_connection.dbapi_connection
+        self.control_of(connection).roll_back(connection)
 
     def do_close(self, dbapi_connection: DBAPIConnection) -> None:
         """Close the connection and the results that are open on it."""
         control = self.control_of(dbapi_connection)
         self._controls.pop(id(dbapi_connection), None)
-        control.close(_of(dbapi_connection))
-
-
-def _of(dbapi_connection: object) -> sqlite3.Connection:
-    found = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
-    return cast("sqlite3.Connection", found)
+        control.close(cast("sqlite3.Connection", dbapi_connection))

@@ -45,7 +45,8 @@ class _There:
         **named: P.kwargs,
     ) -> T:
         """Go to the thread and come back with the result."""
-        return cast("T", self.connection.run(work, *arguments, **named))
+        result: T = self.connection.run(work, *arguments, **named)
+        return result
 
 
 class AsyncSQLiteCursor(_There, Cursor):
@@ -137,7 +138,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
     ) -> None:
         """Wait for the thread: not long for a statement, to the end for a COMMIT."""
         if interrupt:
-            self.control.given_up = True
+            self.control.given_up = self.control.refuses = True
         # Whoever closes a coroutine cannot be made to wait.
         patient = isinstance(error, asyncio.CancelledError)
         over = patient and (
@@ -157,7 +158,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
     @property
     def isolation_level(self) -> Level | None:
         """The one of sqlite3: None is autocommit; no trip."""
-        return cast("Level | None", self._sqlite.isolation_level)
+        level: Any = self._sqlite.isolation_level
+        return level  # type: ignore[no-any-return]
 
     @isolation_level.setter
     def isolation_level(self, value: Level | None) -> None:
@@ -222,7 +224,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         if self.control.inherited or self._worker.is_gone():
             return
         if self._away:  # somebody else's statement
-            self.control.given_up = True
+            self.control.given_up = self.control.refuses = True
             self._sqlite.interrupt()
         wait = in_greenlet() and not self._abandoned
         trip = self._send(partial(self.control.give_up, self._sqlite)) if wait else None

@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from typing import Concatenate, ParamSpec, Self
 
     from async_layers.drivers._sqlite.control import (
+        Answer,
         Begin,
         Control,
         Description,
         Parameters,
     )
-    from async_layers.drivers._sqlite.reading import Reading
+    from async_layers.drivers._sqlite.reading import Batch, Opened, Reading
 
     P = ParamSpec("P")
 
 T = TypeVar("T")
+_NONE = iter(list[object]())
 
 
 class Cursor(ABC):
@@ -36,12 +38,11 @@ class Cursor(ABC):
 
     connection: Any
     control: Control
-    begin: Begin | None = None
     description: Description | None = None
     rowcount = -1
     lastrowid: int | None = None
     arraysize = 1
-    _rows: Iterator[object] = iter(())
+    _rows: Iterator[object] = _NONE
 
     def __init__(self, connection: object, control: Control) -> None:
         """Make a cursor of a connection; this is no trip to its thread."""
@@ -58,20 +59,30 @@ class Cursor(ABC):
     ) -> T:
         """Do work on the connection of sqlite3 where that lives."""
 
-    def execute(self, operation: str, parameters: Parameters | None = None) -> Self:
-        """Execute a statement and fetch its rows."""
-        self.description, rows, self.rowcount, self.lastrowid = self.run(
-            self.control.execute, self.begin, operation, parameters or ()
-        )
+    def perform(
+        self, begin: Begin | None, operation: str, parameters: Parameters
+    ) -> None:
+        """Execute a statement, after what begins its transaction."""
+        self._have(self.run(self.control.execute, begin, operation, parameters))
+
+    def perform_many(
+        self, begin: Begin | None, operation: str, parameters: Iterable[Parameters]
+    ) -> None:
+        """Execute a statement for each of the parameters, after what begins."""
+        self._have(self.run(self.control.executemany, begin, operation, parameters))
+
+    def _have(self, answer: Answer) -> None:
+        self.description, rows, self.rowcount, self.lastrowid = answer
         self._rows = iter(rows)
+
+    def execute(self, operation: str, parameters: Parameters | None = None) -> Self:
+        """Execute a statement and fetch its rows; sqlite3 begins as it likes."""
+        self.perform(None, operation, parameters or ())
         return self
 
     def executemany(self, operation: str, parameters: Iterable[Parameters]) -> Self:
         """Execute a statement once for each of the parameters."""
-        self.description, rows, self.rowcount, self.lastrowid = self.run(
-            self.control.executemany, self.begin, operation, parameters
-        )
-        self._rows = iter(rows)
+        self.perform_many(None, operation, parameters)
         return self
 
     def fetchone(self) -> object:
@@ -92,7 +103,7 @@ class Cursor(ABC):
 
     def close(self) -> None:
         """Forget the rows; SQLite has closed the cursor long ago."""
-        self._rows = iter(())
+        self._rows = _NONE
 
     async def _async_soft_close(self) -> None:
         """Do what SQLAlchemy asks under asyncio of a cursor that is read: nothing."""
@@ -117,23 +128,28 @@ class StreamCursor(Cursor, ABC):
         self._reading: Reading | None = None
         self._waiting = list[object]()
 
-    def execute(self, operation: str, parameters: Parameters | None = None) -> Self:
-        """Execute a statement and fetch the first batch."""
+    def perform(
+        self, begin: Begin | None, operation: str, parameters: Parameters
+    ) -> None:
+        """Execute a statement, after what begins, and fetch the first batch."""
         self.close()
         self.description, batch, reading, self.rowcount, self.lastrowid = self.run(
-            self._open, operation, parameters or ()
+            self._open, begin, operation, parameters
         )
         self._take(batch, reading)
-        return self
 
     def _open(
-        self, connection: sqlite3.Connection, operation: str, parameters: Parameters
-    ) -> tuple[Description | None, tuple[list[object], bool], Reading, int, int | None]:
+        self,
+        connection: sqlite3.Connection,
+        begin: Begin | None,
+        operation: str,
+        parameters: Parameters,
+    ) -> Opened:
         return open_reading(
-            self.control, connection, self.begin, operation, parameters, self._batch
+            self.control, connection, begin, operation, parameters, self._batch
         )
 
-    def _take(self, batch: tuple[list[object], bool], reading: Reading) -> None:
+    def _take(self, batch: Batch, reading: Reading) -> None:
         rows, over = batch
         self._waiting = self._waiting + rows if self._waiting else rows
         self._reading = None if over else reading

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 
 from async_layers._sqlite import DEFAULTS, SQLiteOptions
-from async_layers.drivers._sqlite.control import Begin, Control
+from async_layers.drivers._sqlite.control import READS, Begin, Control
 from async_layers.drivers._sqlite.errors import ConnectionLost, closed, is_closed
 from async_layers.drivers._sqlite.memory import Memory
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import (
         ConnectArgsType,
         DBAPIConnection,
-        DBAPICursor,
         IsolationLevel,
     )
 
@@ -41,7 +40,7 @@ _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
 
 
 @lru_cache
-def _begin(mode: str | None, own: str, *, query_only: bool) -> Begin | None:
+def _begin(mode: str | None, own: str, query_only: object) -> Begin | None:
     """Return what begins a transaction; sqlite3's own isolation_level wins."""
     if mode is None and not query_only:
         return None
@@ -56,23 +55,20 @@ class ExecutionContext(SQLiteExecutionContext):
 
     dialect: SharedSQLiteDialect  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def create_default_cursor(self) -> DBAPICursor:
+    def create_default_cursor(self) -> Any:
         """Return a cursor that fetches all rows."""
-        cursor = self.dialect.new_cursor(self._dbapi_connection.dbapi_connection)
-        return cast("DBAPICursor", cursor)
+        return self.dialect.new_cursor(self._dbapi_connection.dbapi_connection)
 
-    def create_server_side_cursor(self) -> DBAPICursor:
+    def create_server_side_cursor(self) -> Any:
         """Return a cursor that fetches in batches, all at once what has written.
 
         SQLite does not commit beside a statement that writes and is not at its end.
         """
         options = self.execution_options
         batch = options.get("yield_per") or options.get("max_row_buffer") or _BATCH
-        cursor = self.dialect.new_stream_cursor(
-            self._dbapi_connection.dbapi_connection,
-            None if self.is_crud else cast("int", batch),
+        return self.dialect.new_stream_cursor(
+            self._dbapi_connection.dbapi_connection, None if self.is_crud else batch
         )
-        return cast("DBAPICursor", cursor)
 
 
 class SharedSQLiteDialect(SQLiteDialect_pysqlite):
@@ -114,7 +110,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         """Name the dialect's engine, and let it end what outlives a connection."""
         dialect = cast("SharedSQLiteDialect", engine.dialect)
         dialect.engine_name = repr(engine)
+        # dispose() calls its listeners whether the engine is known to have any; if
+        # it is, each connection joins their lists: as long as two SELECTs.
+        has_events = engine._has_events  # noqa: SLF001 - it has no other name
         event.listen(engine, "engine_disposed", dialect.disposed)
+        engine._has_events = has_events  # noqa: SLF001 - as above
 
     def disposed(self, engine: Engine) -> None:
         """End the database in memory; it lives as long as its engine."""
@@ -157,57 +157,56 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
 
     # --- transactions
 
-    def _begins(self, statement: str, context: ExecutionContext | None) -> Begin | None:
-        """Return what goes out ahead of a statement; None in AUTOCOMMIT."""
-        if context is None:
-            return None
-        connection = cast(
-            "sqlite3.Connection",
-            context._dbapi_connection.dbapi_connection,  # noqa: SLF001 - its own
-        )
-        try:
-            own = connection.isolation_level
-            if own is None or connection.in_transaction or _OUTSIDE.match(statement):
-                return None
-        except sqlite3.ProgrammingError as error:
-            if is_closed(error):
-                raise closed() from error
-            raise  # pragma: no cover - no other is known
-        options = context.execution_options
-        mode = cast("str | None", options.get("sqlite_begin", self.options.begin))
-        return _begin(
-            mode, own, query_only=bool(options.get("sqlite_query_only", False))
-        )
-
     def do_execute(
         self,
-        cursor: DBAPICursor,
+        cursor: Any,
         statement: str,
-        parameters: object,
-        context: object = None,
+        parameters: Any,
+        context: Any = None,
     ) -> None:
         """Execute a statement, the first of a transaction after a BEGIN."""
-        ours = cast("Cursor", cursor)
-        ours.begin = self._begins(statement, cast("ExecutionContext", context))
-        ours.execute(statement, cast("tuple[object]", parameters))
+        begin = self._begins(cursor.connection, statement, context)
+        cursor.perform(begin, statement, parameters)
 
     def do_execute_no_params(
-        self, cursor: DBAPICursor, statement: str, context: object = None
+        self, cursor: Any, statement: str, context: Any = None
     ) -> None:
         """Execute a statement without parameters."""
         self.do_execute(cursor, statement, (), context)
 
     def do_executemany(
         self,
-        cursor: DBAPICursor,
+        cursor: Any,
         statement: str,
-        parameters: object,
-        context: object = None,
+        parameters: Any,
+        context: Any = None,
     ) -> None:
         """Execute a statement for many parameters."""
-        ours = cast("Cursor", cursor)
-        ours.begin = self._begins(statement, cast("ExecutionContext", context))
-        ours.executemany(statement, cast("list[tuple[object]]", parameters))
+        begin = self._begins(cursor.connection, statement, context)
+        cursor.perform_many(begin, statement, parameters)
+
+    def _begins(
+        self,
+        connection: sqlite3.Connection,
+        statement: str,
+        context: ExecutionContext | None,
+    ) -> Begin | None:
+        """Return what goes out ahead of a statement; None in AUTOCOMMIT."""
+        try:
+            if connection.in_transaction or context is None:
+                return None
+            own = connection.isolation_level
+        except sqlite3.ProgrammingError as error:
+            if is_closed(error):
+                raise closed() from error
+            raise  # pragma: no cover - no other is known
+        if own is None or (
+            not statement.startswith(READS) and _OUTSIDE.match(statement)
+        ):
+            return None
+        options = context.execution_options
+        mode = options.get("sqlite_begin", self.options.begin)
+        return _begin(mode, own, "sqlite_query_only" in options)
 
     def set_isolation_level(
         self, dbapi_connection: DBAPIConnection, level: IsolationLevel

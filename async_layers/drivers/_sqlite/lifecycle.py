@@ -37,7 +37,7 @@ def _mark_inherited() -> None:
     connection across a fork()".
     """
     for control in list(_open):
-        control.inherited = True
+        control.inherited = control.refuses = True
         _inherited.append(control)
     _open.clear()
 

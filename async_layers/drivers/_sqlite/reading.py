@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from async_layers.drivers._sqlite.control import READS
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     )
 
 Batch: TypeAlias = "tuple[list[object], bool]"
+Opened: TypeAlias = "tuple[Description | None, Batch, Reading, int, int | None]"
 
 
 class Reading:
@@ -65,10 +68,12 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     statement: str,
     parameters: Parameters,
     size: int | None,
-) -> tuple[Description | None, Batch, Reading, int, int | None]:
+) -> Opened:
     """Execute a statement and read its first batch."""
     try:
-        control.prepare(connection, begin, statement)
+        control.prepare(connection, begin)
+        if not statement.startswith(READS):
+            control.wrote = True
         cursor = connection.execute(statement, parameters)
     except BaseException as error:
         control.failed(connection, error)
@@ -78,6 +83,6 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     description = cursor.description
     batch = reading.read(connection, size if description else None)
     rowcount, lastrowid = cursor.rowcount, cursor.lastrowid
-    if not control.began and batch[1]:
+    if control.wrote and not control.began and batch[1]:
         control.after_autocommit(connection)
     return description, batch, reading, rowcount, lastrowid

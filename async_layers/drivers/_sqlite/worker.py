@@ -29,7 +29,7 @@ class Worker:
         """Take over aiosqlite's connection, open or not."""
         self.driver = driver
         self.thread: Thread = driver._thread
-        queue: SimpleQueue[tuple[None, Callable[[], object]]] = cast("Any", driver._tx)
+        queue: SimpleQueue[tuple[None, Callable[[], object]]] = cast("Any", driver._tx)  # pyright: ignore[reportUnknownMemberType]
         self._put = queue.put_nowait
 
     @classmethod
