@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Dialect
+
 
 class _SQLite(Protocol):
     in_transaction: bool
+
+
+class Control(Protocol):
+    """What the dialects of ours know of a connection's transaction.
+
+    `begin`: the words of its BEGIN, also of one that was refused. `began`: it was
+    not, and its end was not asked for yet, whatever the database did meanwhile.
+    """
+
+    begin: str | None
+    began: bool
 
 
 class _PGconn(Protocol):
@@ -54,6 +67,14 @@ def in_transaction(connection: object) -> bool | None:
 def asking(class_: type) -> Callable[[object], bool | None]:
     """Return how a connection of a class is asked."""
     return _ASKING.get(class_.__module__.partition(".")[0], _unknown)
+
+
+def control_of(dialect: Dialect, dbapi_connection: object) -> Control | None:
+    """Return what a dialect of ours knows of a connection; None: it is not ours."""
+    find = cast(
+        "Callable[[object], Control] | None", getattr(dialect, "control_of", None)
+    )
+    return find(dbapi_connection) if find else None
 
 
 def _sqlite(connection: object) -> bool:

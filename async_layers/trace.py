@@ -78,6 +78,7 @@ def trace(
     also one that is opened inside the block. `BEGIN` appears where the server
     gets it, with the statement that it precedes, and not where SQLAlchemy
     begins; a `COMMIT` or `ROLLBACK` that a driver does not send does not appear.
+    Ahead of a statement that failed since its `BEGIN` did, both are marked so.
 
     `observe(event, driver_connection)` is called each time that an event of
     the connection's layer is over; it may block and must not use the

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from async_layers._trace.labels import label
-from async_layers._wire import backend_pid
+from async_layers._wire import backend_pid, in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,10 @@ class Witness(Protocol):
         """Look at a connection after an event."""
         ...
 
+    def untold(self) -> list[str]:
+        """Return what connections were sent after the last event that told of them."""
+        ...
+
 
 _STATES = {
     "active": "in transaction",
@@ -95,6 +99,9 @@ class PostgreSQLWitness:
         state, query, locks = cast("tuple[str, str, list[str]]", found)
         return Sight(_STATES.get(state, state), (label(query),), tuple(locks))
 
+    def untold(self) -> list[str]:
+        return []
+
 
 @dataclass(slots=True)
 class _Seen:
@@ -136,14 +143,30 @@ class SQLiteWitness:
         seen = self._seen[id(driver)]
         statements = tuple(dict.fromkeys(seen.statements))
         seen.statements.clear()
-        # What is heard is what was sent; the last one did nothing if it failed.
-        for statement in statements[:-1] if event.failed else statements:
+        for statement in _done(statements, event):
             if statement.startswith("BEGIN"):
                 seen.state = "in transaction"
             elif statement in {"COMMIT", "ROLLBACK"}:
                 seen.state = "idle"
+        if event.text == BY_THE_DATABASE and not in_transaction(driver):
+            seen.state = "idle"  # it does not tell, but it can be asked
         locks = ("write lock",) if is_locked(self._file) else ()
         return Sight(seen.state, statements, locks)
+
+    def untold(self) -> list[str]:
+        return [sent for seen in self._seen.values() for sent in seen.statements]
+
+
+def _done(statements: tuple[str, ...], event: Event) -> tuple[str, ...]:
+    """Return the statements that were heard and did what they say.
+
+    Of those that were sent for an event that failed, the last one did not; where
+    that was a BEGIN of the dialect's, the event's own statement was never sent.
+    """
+    named = event.text.partition(" x")[0]
+    if event.failed and statements and statements[-1] == named:
+        return statements[:-1]
+    return statements
 
 
 def is_locked(file: Path) -> bool:

@@ -29,7 +29,7 @@ def listening(record: Record, engine: Engine | None) -> Iterator[None]:
     session = SessionLane(record, engine)
     with _silence_restored(target), ExitStack() as stack:
         for name in pool.EVENTS:
-            # Before those who act on a reset, as _sqlite.py does.
+            # Before those who act on a reset: what they send comes after it.
             first = name == "reset"
             _listen(stack, engine or Pool, name, getattr(pool, name), insert=first)
         for name in connection.EVENTS:

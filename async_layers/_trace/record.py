@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from async_layers._wire import asking
+from async_layers._wire import asking, control_of
 from async_layers.trace import Event
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from async_layers._wire import Control
     from async_layers.trace import Layer
 
 ENDS = ("COMMIT", "ROLLBACK", "END", "PREPARE TRANSACTION")
@@ -26,7 +27,8 @@ class Wire:
 
     `pending` is an event that SQLAlchemy announced and that is not over.
     `believed` is whether SQLAlchemy thinks of a transaction, for drivers that
-    do not say; a driver that is `gone` is not asked any more.
+    do not say; a driver that is `gone` is not asked any more. `control` knows what
+    a dialect of ours has begun with, and `told` is whether the record says so.
     """
 
     number: int
@@ -37,6 +39,19 @@ class Wire:
     believed: bool = False
     pending: Event | None = None
     gone: bool = False
+    control: Control | None = None
+    told: bool = False
+
+    def has_begun(self) -> bool:
+        """Say whether a BEGIN went out of which nothing was said, even if it is over."""
+        told, self.told = self.told, bool(self.control and self.control.began)
+        return self.told and not told
+
+    def begin(self, *, refused: bool = False) -> str | None:
+        """Return the words of the BEGIN that went out, or of one that was refused."""
+        if self.control is None or self.control.began is refused:
+            return None
+        return self.control.begin
 
 
 @dataclass(slots=True)
@@ -91,7 +106,11 @@ class Record:
         # What a dialect asks of its first connection is its own affair.
         if pooled is None or not connection._allow_autobegin:  # noqa: SLF001
             return None
-        return self.wire(pooled.dbapi_connection)
+        wire = self.wire(pooled.dbapi_connection)
+        if wire.control is None:
+            wire.control = control_of(connection.dialect, pooled.dbapi_connection)
+            wire.has_begun()  # before the trace did
+        return wire
 
     def forget(self, dbapi_connection: object) -> Wire:
         """Say no more of a transaction whose connection goes away."""
@@ -113,19 +132,34 @@ class Record:
         event, wire.pending = wire.pending, None
         said = wire.asking(wire.driver)
         now = wire.believed if said is None else said
+        begun = wire.has_begun()
         if now is wire.in_transaction and event is None:
             return
         if event and said and not event.failed and event.text in {"COMMIT", "ROLLBACK"}:
             self._take_back(event)  # the driver knows of no transaction, and sent none
             event = None
         text = event.text if event else ""
-        if now and not wire.in_transaction and not text.startswith("BEGIN"):
-            begin = self.append("connection", "BEGIN", wire)
-            if event:
-                self.move_before(begin, event)
-        if wire.in_transaction and not now and not text.startswith(ENDS):
-            event = self.append("connection", ended, wire)
-        wire.in_transaction = now
+        was, wire.in_transaction = wire.in_transaction, now
+        if (now or begun) and not was and not text.startswith("BEGIN"):
+            self._note_begin(wire, event)
+            was = True
+        elif event and event.failed and wire.begin(refused=True):
+            self._note_begin(wire, event, refused=True)
+        self._is_over(event, wire)
+        if was and not now and not text.startswith(ENDS):
+            self._is_over(self.append("connection", ended, wire), wire)
+
+    def _note_begin(
+        self, wire: Wire, event: Event | None, *, refused: bool = False
+    ) -> None:
+        """Note the BEGIN that went out ahead of an event."""
+        text = wire.begin(refused=refused) or "BEGIN"
+        begin = self.append("connection", text, wire)
+        begin.failed = refused
+        if event:
+            self.move_before(begin, event)
+
+    def _is_over(self, event: Event | None, wire: Wire) -> None:
         if event and self.observe:
             self.observe(event, wire.driver)
 

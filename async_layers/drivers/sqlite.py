@@ -122,7 +122,10 @@ class SQLiteDialect(SharedSQLiteDialect):
 
     def new_cursor(self, dbapi_connection: object) -> Cursor:
         """Return a cursor that fetches all its rows when it executes."""
-        return SQLiteCursor(dbapi_connection, self.control_of(dbapi_connection))
+        control = self._controls.get(id(dbapi_connection))
+        return SQLiteCursor(
+            dbapi_connection, control or self.control_of(dbapi_connection)
+        )
 
     def new_stream_cursor(self, dbapi_connection: object, batch: int | None) -> Cursor:
         """Return a cursor that fetches `batch` rows at a time, all for None."""
@@ -137,7 +140,8 @@ class SQLiteDialect(SharedSQLiteDialect):
     def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back."""
         connection: Any = dbapi_connection.dbapi_connection
-        self.control_of(connection).roll_back(connection)
+        control = self._controls.get(id(connection)) or self.control_of(connection)
+        control.roll_back(connection)
 
     def do_close(self, dbapi_connection: DBAPIConnection) -> None:
         """Close the connection and the results that are open on it."""

@@ -195,7 +195,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
 
     def _end(self, end: Callable[[sqlite3.Connection], None]) -> None:
         control, sqlite = self.control, self._sqlite
-        silent = not (sqlite.in_transaction or control.query_only)
+        silent = not (sqlite.in_transaction or control.query_only or control.readings)
         if silent or (self._direct and not self._away and not control.wrote):
             end(sqlite)
         else:

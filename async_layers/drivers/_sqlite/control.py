@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 from async_layers.drivers._sqlite.errors import (
     ConnectionLost,
@@ -47,7 +48,8 @@ class Begin(NamedTuple):
 class Control:
     """Begin, execute, commit and roll back on one connection of sqlite3.
 
-    `began`: a BEGIN of ours is not ended yet. `wrote`: a statement that may write
+    `began`: a BEGIN of ours is not ended yet. `begin`: its words, also where SQLite
+    refused it, until the transaction is over. `wrote`: a statement that may write
     has been sent since. `lost`: SQLite rolled the transaction back by itself, and
     why. `given_up`: the caller was cancelled and nobody waits; it is set by
     another thread than the one that works. `inherited`: this process is a child
@@ -58,6 +60,7 @@ class Control:
         "__weakref__",
         "_cursor",
         "began",
+        "begin",
         "engine",
         "given_up",
         "inherited",
@@ -76,6 +79,7 @@ class Control:
         """Begin with a connection that has no transaction; `engine` is its name."""
         self.engine = engine
         self.began = False
+        self.begin: str | None = None
         self.wrote = False
         self.lost: str | None = None
         self.given_up = False
@@ -87,7 +91,8 @@ class Control:
         self._cursor: sqlite3.Cursor | None = None
         self.own_level: Level = ""
         self.place: Place | None = None
-        self.readings: list[Reading] = []
+        # None until there is one: a look at an empty set takes as long as a COMMIT.
+        self.readings: WeakSet[Reading] | None = None
 
     def set_up(self, connection: sqlite3.Connection) -> None:
         """Remember what a new connection was opened with."""
@@ -155,6 +160,7 @@ class Control:
             if begin.query_only and not self.query_only:
                 self._say(connection, "PRAGMA query_only = ON")
                 self.query_only = True
+            self.begin = begin.statement
             if begin.writes and begin.statement:
                 begin_writing(connection, begin.statement, self)
                 self.began = self.wrote = True
@@ -216,6 +222,7 @@ class Control:
         try:
             self._say(connection, "COMMIT")
         except BaseException:
+            self._close_readings()
             if connection.in_transaction:
                 self._say(connection, "ROLLBACK")
             raise
@@ -223,10 +230,12 @@ class Control:
             self.place.check()
 
     def roll_back(self, connection: sqlite3.Connection) -> None:
-        """Roll back if there is a transaction; forget what SQLite did to it."""
+        """Roll back if there is a transaction; its streams end with it."""
         if self.inherited:
             return
         try:
+            if self.readings is not None:
+                self._close_readings()
             if connection.in_transaction:
                 self._say(connection, "ROLLBACK")
         except sqlite3.ProgrammingError as error:
@@ -239,7 +248,7 @@ class Control:
     def ended(self, connection: sqlite3.Connection) -> None:
         """Forget a transaction, and let the next one write."""
         self.began = self.wrote = False
-        self.lost = None
+        self.begin = self.lost = None
         if self.query_only:
             self.query_only = False
             with suppress(sqlite3.ProgrammingError):  # closed
@@ -252,11 +261,17 @@ class Control:
     def give_up(self, connection: sqlite3.Connection) -> None:
         """Let go of every lock of a connection that nobody will use again."""
         with suppress(sqlite3.Error):
-            self._close_readings()
             self.roll_back(connection)
 
+    def add_reading(self, reading: Reading) -> None:
+        """Remember a stream that is open, for as long as somebody has it."""
+        if self.readings is None:
+            self.readings = WeakSet()
+        self.readings.add(reading)
+
     def _close_readings(self) -> None:
-        for reading in self.readings[:]:
+        readings, self.readings = self.readings, None
+        for reading in readings or ():
             reading.close()
 
     def close(self, connection: sqlite3.Connection) -> None:

@@ -36,11 +36,12 @@ _OUTSIDE = re.compile(
     r"(?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)",
     re.IGNORECASE,
 )
+_OWN_OPTIONS = frozenset({"sqlite_begin", "sqlite_query_only"})
 _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
 
 
 @lru_cache
-def _begin(mode: str | None, own: str, query_only: object) -> Begin | None:
+def _begin(mode: str | None, own: str, *, query_only: bool) -> Begin | None:
     """Return what begins a transaction; sqlite3's own isolation_level wins."""
     if mode is None and not query_only:
         return None
@@ -55,20 +56,24 @@ class ExecutionContext(SQLiteExecutionContext):
 
     dialect: SharedSQLiteDialect  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def create_default_cursor(self) -> Any:
-        """Return a cursor that fetches all rows."""
-        return self.dialect.new_cursor(self._dbapi_connection.dbapi_connection)
+    def create_cursor(self) -> Any:
+        """Return a cursor that fetches all rows, or one that fetches in batches."""
+        connection = self._dbapi_connection.dbapi_connection
+        if not self.execution_options.get("stream_results") and not (
+            self.dialect.server_side_cursors and self._use_server_side_cursor()
+        ):
+            return self.dialect.new_cursor(connection)
+        self._is_server_side = True
+        return self.dialect.new_stream_cursor(connection, self._batch())
 
-    def create_server_side_cursor(self) -> Any:
-        """Return a cursor that fetches in batches, all at once what has written.
+    def _batch(self) -> int | None:
+        """Return how many rows to fetch at a time; all at once of what writes.
 
         SQLite does not commit beside a statement that writes and is not at its end.
         """
         options = self.execution_options
         batch = options.get("yield_per") or options.get("max_row_buffer") or _BATCH
-        return self.dialect.new_stream_cursor(
-            self._dbapi_connection.dbapi_connection, None if self.is_crud else batch
-        )
+        return None if self.is_crud else batch
 
 
 class SharedSQLiteDialect(SQLiteDialect_pysqlite):
@@ -89,6 +94,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         super().__init__(**arguments)
         self.options = sqlite
         self.memory = Memory()
+        self._begin = _begin(sqlite.begin, "", query_only=False)
         self.engine_name = "the engine"
 
     def control_of(self, dbapi_connection: object) -> Control:
@@ -205,8 +211,10 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         ):
             return None
         options = context.execution_options
+        if not own and _OWN_OPTIONS.isdisjoint(options):
+            return self._begin
         mode = options.get("sqlite_begin", self.options.begin)
-        return _begin(mode, own, "sqlite_query_only" in options)
+        return _begin(mode, own, query_only=bool(options.get("sqlite_query_only")))
 
     def set_isolation_level(
         self, dbapi_connection: DBAPIConnection, level: IsolationLevel

@@ -48,6 +48,14 @@ def rolled_back(reason: str) -> sqlite3.OperationalError:
     )
 
 
+def ended_with_its_transaction() -> sqlite3.ProgrammingError:
+    """Return the error for a stream that is read after its transaction."""
+    return sqlite3.ProgrammingError(
+        "A batch of a stream is refused: seen its transaction rolled back, which ends "
+        "it; read it to its end before, or execute it again."
+    )
+
+
 def is_closed(error: BaseException) -> bool:
     """Say whether sqlite3 refused a closed connection."""
     return isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(

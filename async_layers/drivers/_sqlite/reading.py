@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from async_layers.drivers._sqlite.control import READS
+from async_layers.drivers._sqlite.errors import ended_with_its_transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,17 +28,20 @@ class Reading:
     back for nothing; both worlds read the same rows at the same time.
     """
 
-    __slots__ = ("_ahead", "_control", "_cursor")
+    __slots__ = ("__weakref__", "_ahead", "_closed", "_control", "_cursor")
 
     def __init__(self, control: Control, cursor: sqlite3.Cursor) -> None:
         """Take over an executed cursor until it is read or closed."""
         self._control = control
         self._cursor = cursor
         self._ahead = list[object]()
-        control.readings.append(self)
+        self._closed = False
+        control.add_reading(self)
 
     def read(self, connection: sqlite3.Connection, size: int | None) -> Batch:
         """Return up to `size` rows, all of them for None; and whether that was all."""
+        if self._closed:
+            raise ended_with_its_transaction()
         try:
             if size is None:
                 rows = self._ahead + self._cursor.fetchall()
@@ -56,8 +60,8 @@ class Reading:
 
     def close(self) -> None:
         """Let go of the lock that an open result holds."""
-        if self in self._control.readings:
-            self._control.readings.remove(self)
+        if not self._closed:
+            self._closed = True
             self._cursor.close()
 
 
