@@ -142,10 +142,11 @@ def _place(left: str, right: str, outcome: Outcome) -> str:
 def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:
     """Compare what the trace says of a transaction with what the server saw."""
     claims = _claims(outcome.recorded.events)
+    begins = _begins(outcome.recorded.events)
     sides = ("traced", "server")
     asked = {id(event) for event, sight in outcome.server if _told(event, sight)}
     for event in outcome.recorded.events:
-        asks = event.layer == "connection" and event.text != "BEGIN"
+        asks = event.layer == "connection" and not event.text.startswith("BEGIN")
         if asks and id(event) not in asked:
             yield Difference("server", world, sides, str(event), "was not asked")
     for event, sight in outcome.server:
@@ -154,14 +155,25 @@ def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:
             continue
         claimed = claims[id(event)]
         seen = "idle" if sight.state == "idle" else "in transaction"
-        if claimed != seen or not _confirmed(event, sight):
-            yield Difference(
-                "server",
-                world,
-                sides,
-                f"{event}: {claimed}",
-                f"{', '.join(sight.statements)}: {sight.state}",
-            )
+        if claimed != seen or not _confirmed(event, sight, begins[id(event)]):
+            left = ", ".join(filter(None, [begins[id(event)], f"{event}: {claimed}"]))
+            right = f"{', '.join(sight.statements)}: {sight.state}"
+            yield Difference("server", world, sides, left, right)
+    untold = ", ".join(sent for sent in outcome.untold if sent not in _SESSION)
+    if untold:
+        yield Difference("server", world, sides, "nothing more", untold)
+
+
+def _begins(events: list[Event]) -> dict[int, str]:
+    """Say, for each event, which BEGIN went out ahead of it."""
+    open_: dict[int | None, str] = {}
+    begins = dict[int, str]()
+    for event in events:
+        if event.layer == "connection":
+            begins[id(event)] = open_.pop(event.connection, "")
+            if event.text.startswith("BEGIN") and not event.failed:
+                open_[event.connection] = event.text
+    return begins
 
 
 def _claims(events: list[Event]) -> dict[int, str]:
@@ -193,9 +205,10 @@ def _told(event: Event, sight: Sight) -> bool:
 # What a driver sends for a statement, or after it, is its own affair: psycopg reads
 # streams through a cursor, and forgets what it prepared when it rolls back.
 _OWN = {"SELECT": ("DECLARE", "FETCH", "CLOSE"), "ROLLBACK": ("DEALLOCATE",)}
-# What SQLite is told of the session by its dialect and by _sqlite.py.
+# What SQLite is told of the session by its dialect, and asked of its file.
 _SESSION = {
     "PRAGMA busy_timeout",
+    "PRAGMA database_list",
     "PRAGMA foreign_keys",
     "PRAGMA journal_mode",
     "PRAGMA query_only",
@@ -203,11 +216,14 @@ _SESSION = {
 }
 
 
-def _confirmed(event: Event, sight: Sight) -> bool:
+def _confirmed(event: Event, sight: Sight, begin: str) -> bool:
     """Say whether the server was sent the statement that the trace names.
 
     SQLite tells all that it was sent since the last event, PostgreSQL the last.
     """
+    heard = {text for text in sight.statements if text.startswith("BEGIN")}
+    if not heard <= {begin, event.text}:
+        return False
     if event.failed or event.text.endswith("(by the database)"):
         return True
     named = event.text.partition(" x")[0]

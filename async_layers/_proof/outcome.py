@@ -40,7 +40,8 @@ SECONDS = 30.0
 class Outcome:
     """What one half of a pair left behind; the parts mean what `Expectation` says.
 
-    `server` is what the server saw after each event of the connections.
+    `server` is what the server saw after each event of the connections, `untold`
+    what it was sent after the last one.
     """
 
     result: str = "None"
@@ -53,6 +54,7 @@ class Outcome:
     server: list[tuple[Event, Sight]] = field(
         default_factory=list["tuple[Event, Sight]"]
     )
+    untold: list[str] = field(default_factory=list[str])
     recorded: Trace = field(default_factory=Trace)
 
     def raised(self, error: Exception) -> None:
@@ -98,6 +100,7 @@ class _Watch:
         self._witness.start()
         with trace(observe=self._observe) as self._outcome.recorded:
             yield
+        self._outcome.untold = self._witness.untold()
 
     def _observe(self, seen: Event, driver: object) -> None:
         """Note what the server sees of a connection, and what others see of rows."""

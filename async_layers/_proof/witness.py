@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from async_layers._trace.labels import label
+from async_layers._trace.record import BY_THE_DATABASE
 from async_layers._wire import backend_pid, in_transaction
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ class SQLiteWitness:
 def _done(statements: tuple[str, ...], event: Event) -> tuple[str, ...]:
     """Return the statements that were heard and did what they say.
 
-    Of those that were sent for an event that failed, the last one did not; where
-    that was a BEGIN of the dialect's, the event's own statement was never sent.
+    Of those that were sent for an event that failed, its own did not; it is not
+    heard where SQLite could not even prepare it.
     """
     named = event.text.partition(" x")[0]
     if event.failed and statements and statements[-1] == named:

@@ -144,20 +144,21 @@ class Record:
             self._note_begin(wire, event)
             was = True
         elif event and event.failed and wire.begin(refused=True):
-            self._note_begin(wire, event, refused=True)
+            self._is_over(self._note_begin(wire, event, refused=True), wire)
         self._is_over(event, wire)
         if was and not now and not text.startswith(ENDS):
             self._is_over(self.append("connection", ended, wire), wire)
 
     def _note_begin(
         self, wire: Wire, event: Event | None, *, refused: bool = False
-    ) -> None:
+    ) -> Event:
         """Note the BEGIN that went out ahead of an event."""
         text = wire.begin(refused=refused) or "BEGIN"
         begin = self.append("connection", text, wire)
         begin.failed = refused
         if event:
             self.move_before(begin, event)
+        return begin
 
     def _is_over(self, event: Event | None, wire: Wire) -> None:
         if event and self.observe:

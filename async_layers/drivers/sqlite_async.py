@@ -82,6 +82,8 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
         """Open a connection."""
         self.check_connect_args(named)
         self.memory.hold()
+        # In place: the connections that are open have the same list.
+        self._leaving[:] = [thread for thread in self._leaving if thread.is_alive()]
         # SQLite is compiled for threads, and only one at a time is let near it.
         named.setdefault("check_same_thread", False)
         return super().connect(*arguments, **named)

@@ -18,11 +18,12 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.schema import CreateTable, DropTable
 
 from async_layers import (
     SQLiteOptions,
@@ -45,12 +46,18 @@ SECOND_ANNA = {"id": 5, "owner": "anna", "balance": 30}
 ORPHAN = {"id": 3, "account_id": 3, "amount": 10}
 
 COUNT = select(func.count()).select_from(Account)
+IDS = select(Account.id).order_by(Account.id)
 AMOUNTS = select(Entry.amount).order_by(Entry.id)
 TOTAL = select(func.sum(Account.balance))
 BALANCE = select(Account.balance).where(Account.owner == "anna")
 SPEND = update(Account).values(balance=Account.balance - 10)
 ANNA_SPENDS = SPEND.where(Account.owner == "anna")
 BERT_SPENDS = SPEND.where(Account.owner == "bert")
+
+# Four rows; the number of the last has no absolute value in 64 bits.
+LAST_ROW_FAILS = select(
+    func.abs(literal(4 - 2**63, BigInteger) - Account.id - Entry.id)
+).join_from(Account, Entry, true())
 
 NOTE = Table(
     "note",
@@ -116,6 +123,15 @@ def no_commit(engine: Engine) -> None:
     """What nobody commits is rolled back when the connection is given back."""
     with engine.connect() as connection:
         connection.execute(insert(Account), CARL)
+
+
+def nothing_sent(engine: Engine) -> None:
+    """A transaction without a statement sends nothing, neither BEGIN nor COMMIT."""
+    with engine.begin():
+        pass
+    with engine.connect() as connection:
+        connection.begin()
+        connection.rollback()
 
 
 def raise_inside(engine: Engine) -> None:
@@ -320,6 +336,29 @@ def broken_at_the_commit(engine: Engine) -> None:
         connection.execute(insert(Entry), ORPHAN)
 
 
+def broken_commit_is_over(engine: Engine) -> None:
+    """A commit that fails leaves nothing for the next user of its connection."""
+    with engine.connect() as connection:
+        connection.execute(text(DEFER[engine.dialect.name]))
+        connection.execute(insert(Entry), ORPHAN)
+        with suppress(DBAPIError):
+            connection.commit()
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+
+
+def rolled_back_by_sqlite(engine: Engine) -> int | None:
+    """A transaction that SQLite rolled back itself takes nothing until it is ended."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        with suppress(IntegrityError):
+            connection.execute(insert(Account).prefix_with("OR ROLLBACK"), SECOND_ANNA)
+        with suppress(OperationalError):
+            connection.execute(insert(Account), DORA)
+        connection.rollback()
+        return connection.scalar(COUNT)
+
+
 # Isolation, autocommit, read only
 
 
@@ -453,6 +492,72 @@ def two_phase_rollback(engine: Engine) -> None:
         two_phase.rollback()
 
 
+# Results that are open
+
+
+def insert_while_reading(engine: Engine) -> list[int]:
+    """A result has the rows that were there when its statement was executed."""
+    seen = list[int]()
+    with transaction(engine) as connection:
+        for id_ in connection.scalars(IDS):
+            seen.append(id_)
+            heir = {"id": id_ + 2, "owner": f"heir {id_}", "balance": 0}
+            connection.execute(insert(Account), heir)
+    return seen
+
+
+def roll_back_while_reading(engine: Engine) -> list[int]:
+    """A result outlives the rollback of its transaction, and of its rows."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        ids = connection.scalars(IDS)
+        first = ids.fetchmany(1)
+        connection.rollback()
+        return [*first, *ids]
+
+
+def write_while_another_reads(url: URL) -> list[int]:
+    """A result that nobody has read yet keeps nobody from writing."""
+    # Without WAL, a reader of SQLite is in a writer's way.
+    options = SQLiteOptions(journal_mode="DELETE", busy_timeout=0.05)
+    with engine_scope(url, sqlite=options) as engine, read(engine) as reader:
+        ids = reader.scalars(IDS)
+        with transaction(engine) as writer:
+            writer.execute(insert(Account), CARL)
+        return list(ids)
+
+
+def drop_while_reading(engine: Engine) -> list[str]:
+    """A table can be dropped while a result of its rows is open."""
+    with transaction(engine) as connection:
+        connection.execute(CreateTable(NOTE))
+        connection.execute(insert(NOTE), {"body": "first"})
+        bodies = connection.scalars(select(NOTE.c.body))
+        connection.execute(DropTable(NOTE))
+        return list(bodies)
+
+
+def invalidate_while_reading(engine: Engine) -> list[int]:
+    """An invalidated connection keeps no lock, whatever result of it is open."""
+    with engine.connect() as connection:
+        connection.execute(ANNA_SPENDS)
+        ids = connection.scalars(IDS)
+        connection.invalidate()
+        with transaction(engine) as other:
+            other.execute(ANNA_SPENDS)
+        return list(ids)
+
+
+def error_in_a_row(engine: Engine) -> str:
+    """An error in a later row is raised when the statement is executed."""
+    with engine.connect() as connection:
+        try:
+            result = connection.execute(LAST_ROW_FAILS)
+        except DBAPIError:
+            return "refused when executed"
+        return f"{len(result.all())} rows"
+
+
 # Streams
 
 
@@ -474,9 +579,7 @@ def stream_left_early(engine: Engine) -> int:
 
 def stream_fails_midway(engine: Engine) -> int:
     """An error in the midst of a stream rolls back and gives the connection back."""
-    # The second account's number has no absolute value in 64 bits.
-    numbers = select(func.abs(literal(2 - 2**63, BigInteger) - Account.id))
-    with stream(engine, numbers, batch=1) as batches:
+    with stream(engine, LAST_ROW_FAILS, batch=1) as batches:
         return sum([len(rows) for rows in batches])
 
 
@@ -555,9 +658,10 @@ def one_writer(url: URL) -> None:
     options = SQLiteOptions(busy_timeout=0.05)
     with (
         engine_scope(url, sqlite=options) as engine,
-        transaction(engine, write=True),
+        transaction(engine, write=True) as first,
         transaction(engine, write=True) as second,
     ):
+        first.execute(BALANCE)
         second.execute(ANNA_SPENDS)
 
 

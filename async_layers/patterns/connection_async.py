@@ -18,11 +18,12 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.schema import CreateTable, DropTable
 
 from async_layers import (
     SQLiteOptions,
@@ -46,12 +47,18 @@ SECOND_ANNA = {"id": 5, "owner": "anna", "balance": 30}
 ORPHAN = {"id": 3, "account_id": 3, "amount": 10}
 
 COUNT = select(func.count()).select_from(Account)
+IDS = select(Account.id).order_by(Account.id)
 AMOUNTS = select(Entry.amount).order_by(Entry.id)
 TOTAL = select(func.sum(Account.balance))
 BALANCE = select(Account.balance).where(Account.owner == "anna")
 SPEND = update(Account).values(balance=Account.balance - 10)
 ANNA_SPENDS = SPEND.where(Account.owner == "anna")
 BERT_SPENDS = SPEND.where(Account.owner == "bert")
+
+# Four rows; the number of the last has no absolute value in 64 bits.
+LAST_ROW_FAILS = select(
+    func.abs(literal(4 - 2**63, BigInteger) - Account.id - Entry.id)
+).join_from(Account, Entry, true())
 
 NOTE = Table(
     "note",
@@ -117,6 +124,15 @@ async def no_commit(engine: AsyncEngine) -> None:
     """What nobody commits is rolled back when the connection is given back."""
     async with engine.connect() as connection:
         await connection.execute(insert(Account), CARL)
+
+
+async def nothing_sent(engine: AsyncEngine) -> None:
+    """A transaction without a statement sends nothing, neither BEGIN nor COMMIT."""
+    async with engine.begin():
+        pass
+    async with engine.connect() as connection:
+        await connection.begin()
+        await connection.rollback()
 
 
 async def raise_inside(engine: AsyncEngine) -> None:
@@ -321,6 +337,29 @@ async def broken_at_the_commit(engine: AsyncEngine) -> None:
         await connection.execute(insert(Entry), ORPHAN)
 
 
+async def broken_commit_is_over(engine: AsyncEngine) -> None:
+    """A commit that fails leaves nothing for the next user of its connection."""
+    async with engine.connect() as connection:
+        await connection.execute(text(DEFER[engine.dialect.name]))
+        await connection.execute(insert(Entry), ORPHAN)
+        with suppress(DBAPIError):
+            await connection.commit()
+    async with async_transaction(engine) as connection:
+        await connection.execute(insert(Account), CARL)
+
+
+async def rolled_back_by_sqlite(engine: AsyncEngine) -> int | None:
+    """A transaction that SQLite rolled back itself takes nothing until it is ended."""
+    async with engine.connect() as connection:
+        await connection.execute(insert(Account), CARL)
+        with suppress(IntegrityError):
+            await connection.execute(insert(Account).prefix_with("OR ROLLBACK"), SECOND_ANNA)
+        with suppress(OperationalError):
+            await connection.execute(insert(Account), DORA)
+        await connection.rollback()
+        return await connection.scalar(COUNT)
+
+
 # Isolation, autocommit, read only
 
 
@@ -470,6 +509,72 @@ async def two_phase_rollback(engine: AsyncEngine) -> None:
         await connection.run_sync(work)
 
 
+# Results that are open
+
+
+async def insert_while_reading(engine: AsyncEngine) -> list[int]:
+    """A result has the rows that were there when its statement was executed."""
+    seen = list[int]()
+    async with async_transaction(engine) as connection:
+        for id_ in await connection.scalars(IDS):
+            seen.append(id_)
+            heir = {"id": id_ + 2, "owner": f"heir {id_}", "balance": 0}
+            await connection.execute(insert(Account), heir)
+    return seen
+
+
+async def roll_back_while_reading(engine: AsyncEngine) -> list[int]:
+    """A result outlives the rollback of its transaction, and of its rows."""
+    async with engine.connect() as connection:
+        await connection.execute(insert(Account), CARL)
+        ids = await connection.scalars(IDS)
+        first = ids.fetchmany(1)
+        await connection.rollback()
+        return [*first, *ids]
+
+
+async def write_while_another_reads(url: URL) -> list[int]:
+    """A result that nobody has read yet keeps nobody from writing."""
+    # Without WAL, a reader of SQLite is in a writer's way.
+    options = SQLiteOptions(journal_mode="DELETE", busy_timeout=0.05)
+    async with async_engine_scope(url, sqlite=options) as engine, async_read(engine) as reader:
+        ids = await reader.scalars(IDS)
+        async with async_transaction(engine) as writer:
+            await writer.execute(insert(Account), CARL)
+        return list(ids)
+
+
+async def drop_while_reading(engine: AsyncEngine) -> list[str]:
+    """A table can be dropped while a result of its rows is open."""
+    async with async_transaction(engine) as connection:
+        await connection.execute(CreateTable(NOTE))
+        await connection.execute(insert(NOTE), {"body": "first"})
+        bodies = await connection.scalars(select(NOTE.c.body))
+        await connection.execute(DropTable(NOTE))
+        return list(bodies)
+
+
+async def invalidate_while_reading(engine: AsyncEngine) -> list[int]:
+    """An invalidated connection keeps no lock, whatever result of it is open."""
+    async with engine.connect() as connection:
+        await connection.execute(ANNA_SPENDS)
+        ids = await connection.scalars(IDS)
+        await connection.invalidate()
+        async with async_transaction(engine) as other:
+            await other.execute(ANNA_SPENDS)
+        return list(ids)
+
+
+async def error_in_a_row(engine: AsyncEngine) -> str:
+    """An error in a later row is raised when the statement is executed."""
+    async with engine.connect() as connection:
+        try:
+            result = await connection.execute(LAST_ROW_FAILS)
+        except DBAPIError:
+            return "refused when executed"
+        return f"{len(result.all())} rows"
+
+
 # Streams
 
 
@@ -491,9 +596,7 @@ async def stream_left_early(engine: AsyncEngine) -> int:
 
 async def stream_fails_midway(engine: AsyncEngine) -> int:
     """An error in the midst of a stream rolls back and gives the connection back."""
-    # The second account's number has no absolute value in 64 bits.
-    numbers = select(func.abs(literal(2 - 2**63, BigInteger) - Account.id))
-    async with async_stream(engine, numbers, batch=1) as batches:
+    async with async_stream(engine, LAST_ROW_FAILS, batch=1) as batches:
         return sum([len(rows) async for rows in batches])
 
 
@@ -574,9 +677,10 @@ async def one_writer(url: URL) -> None:
     options = SQLiteOptions(busy_timeout=0.05)
     async with (
         async_engine_scope(url, sqlite=options) as engine,
-        async_transaction(engine, write=True),
+        async_transaction(engine, write=True) as first,
         async_transaction(engine, write=True) as second,
     ):
+        await first.execute(BALANCE)
         await second.execute(ANNA_SPENDS)
 
 

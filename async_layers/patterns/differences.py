@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.orm import scoped_session, selectinload
 from sqlalchemy.pool import QueuePool
 
@@ -321,65 +321,6 @@ def row_deleted_elsewhere_instead(factory: sessionmaker[Session]) -> None:
             account.balance = 10
             session.flush()
         session.commit()
-
-
-# Results of SQLite
-
-
-def insert_while_reading(engine: Engine) -> list[int]:
-    """A result that is read row by row finds the rows that are inserted meanwhile."""
-    seen = list[int]()
-    with transaction(engine) as connection:
-        ids = connection.scalars(select(Account.id).order_by(Account.id))
-        for id_ in ids:
-            seen.append(id_)
-            if id_ in {1, 2}:
-                new = {"id": id_ + 2, "owner": f"heir {id_}", "balance": 0}
-                connection.execute(insert(Account).values(new))
-    return seen
-
-
-def insert_while_reading_instead(engine: Engine) -> list[int]:
-    """A result that is read as a whole has the rows that were there."""
-    seen = list[int]()
-    with transaction(engine) as connection:
-        ids = connection.scalars(select(Account.id).order_by(Account.id))
-        for id_ in ids.all():
-            seen.append(id_)
-            if id_ in {1, 2}:
-                new = {"id": id_ + 2, "owner": f"heir {id_}", "balance": 0}
-                connection.execute(insert(Account).values(new))
-    return seen
-
-
-def roll_back_while_reading(engine: Engine) -> list[int]:
-    """A result that is read after a rollback lacks the row that was rolled back."""
-    with engine.connect() as connection:
-        connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-        ids = connection.scalars(select(Account.id).order_by(Account.id))
-        first = ids.fetchmany(1)
-        connection.rollback()
-        return [*first, *ids]
-
-
-def roll_back_while_reading_instead(engine: Engine) -> list[int]:
-    """A result that is read before a rollback has the row that is rolled back."""
-    with engine.connect() as connection:
-        connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-        ids = connection.scalars(select(Account.id).order_by(Account.id)).all()
-        connection.rollback()
-        return list(ids)
-
-
-def error_in_a_row(engine: Engine) -> str:
-    """An error in a later row is raised when the rows are read."""
-    statement = text("SELECT json(iif(id = 2, '{', '{}')) FROM account ORDER BY id")
-    with engine.connect() as connection:
-        result = connection.execute(statement)
-        try:
-            return f"{len(result.all())} rows"
-        except OperationalError:
-            return "refused while reading"
 
 
 # Statements and values of PostgreSQL

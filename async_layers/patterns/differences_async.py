@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncResult, async_scoped_session
 from sqlalchemy.orm import selectinload
 from sqlalchemy.pool import QueuePool
@@ -331,65 +331,6 @@ async def row_deleted_elsewhere_instead(
             account.balance = 10
             await session.flush()
         await session.commit()
-
-
-# Results of SQLite
-
-
-async def insert_while_reading(engine: AsyncEngine) -> list[int]:
-    """A result that is read row by row finds the rows that are inserted meanwhile."""
-    seen = list[int]()
-    async with async_transaction(engine) as connection:
-        ids = await connection.scalars(select(Account.id).order_by(Account.id))
-        for id_ in ids:
-            seen.append(id_)
-            if id_ in {1, 2}:
-                new = {"id": id_ + 2, "owner": f"heir {id_}", "balance": 0}
-                await connection.execute(insert(Account).values(new))
-    return seen
-
-
-async def insert_while_reading_instead(engine: AsyncEngine) -> list[int]:
-    """A result that is read as a whole has the rows that were there."""
-    seen = list[int]()
-    async with async_transaction(engine) as connection:
-        ids = await connection.scalars(select(Account.id).order_by(Account.id))
-        for id_ in ids.all():
-            seen.append(id_)
-            if id_ in {1, 2}:
-                new = {"id": id_ + 2, "owner": f"heir {id_}", "balance": 0}
-                await connection.execute(insert(Account).values(new))
-    return seen
-
-
-async def roll_back_while_reading(engine: AsyncEngine) -> list[int]:
-    """A result that is read after a rollback lacks the row that was rolled back."""
-    async with engine.connect() as connection:
-        await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-        ids = await connection.scalars(select(Account.id).order_by(Account.id))
-        first = ids.fetchmany(1)
-        await connection.rollback()
-        return [*first, *ids]
-
-
-async def roll_back_while_reading_instead(engine: AsyncEngine) -> list[int]:
-    """A result that is read before a rollback has the row that is rolled back."""
-    async with engine.connect() as connection:
-        await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-        ids = (await connection.scalars(select(Account.id).order_by(Account.id))).all()
-        await connection.rollback()
-        return list(ids)
-
-
-async def error_in_a_row(engine: AsyncEngine) -> str:
-    """An error in a later row is raised when the rows are read."""
-    statement = text("SELECT json(iif(id = 2, '{', '{}')) FROM account ORDER BY id")
-    async with engine.connect() as connection:
-        result = await connection.execute(statement)
-        try:
-            return f"{len(result.all())} rows"
-        except OperationalError:
-            return "refused while reading"
 
 
 # Statements and values of PostgreSQL

@@ -29,7 +29,12 @@ def wrong_on(driver: str, reason: str) -> pytest.MarkDecorator:
     mark = pytest.mark.xfail(
         strict=True,
         reason=reason,
-        raises=(AssertionError, sqlalchemy.exc.SQLAlchemyError, TimeoutError),
+        raises=(
+            AssertionError,
+            pytest.fail.Exception,
+            sqlalchemy.exc.SQLAlchemyError,
+            TimeoutError,
+        ),
     )
     return pytest.mark.parametrize("driver", [OURS, pytest.param(driver, marks=mark)])
 

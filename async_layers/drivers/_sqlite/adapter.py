@@ -147,6 +147,10 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
             else outlast(trip, None)
         )
         self._abandoned = not over
+        if over and self._away == 1:
+            # It is usable again; what somebody else sent meanwhile is refused.
+            self.control.given_up = False
+            self.control.refuses = self.control.inherited
 
     # PEP 249, and what SQLAlchemy asks besides.
 
@@ -190,6 +194,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
 
     def rollback(self) -> None:
         """Roll back what has been written; no trip for what has only read."""
+        if self._abandoned:
+            raise closed()
         if not self._worker.is_gone():
             self._end(self.control.roll_back)
 

@@ -259,9 +259,12 @@ class Control:
         self.kept = self._cursor = None
 
     def give_up(self, connection: sqlite3.Connection) -> None:
-        """Let go of every lock of a connection that nobody will use again."""
+        """Let go of every lock; whoever was cancelled does not go on by halves."""
+        began = self.began
         with suppress(sqlite3.Error):
             self.roll_back(connection)
+        if began:
+            self.lost = "a cancellation"
 
     def add_reading(self, reading: Reading) -> None:
         """Remember a stream that is open, for as long as somebody has it."""

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects.sqlite.base import SQLiteExecutionContext
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
+from sqlalchemy.sql.elements import ReleaseSavepointClause
 
 from async_layers._sqlite import DEFAULTS, SQLiteOptions
 from async_layers.drivers._sqlite.control import READS, Begin, Control
@@ -20,7 +21,7 @@ from async_layers.drivers._sqlite.memory import Memory
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import URL, Engine, Pool
+    from sqlalchemy import URL, Connection, Engine, Pool
     from sqlalchemy.engine.interfaces import (
         ConnectArgsType,
         DBAPIConnection,
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 # What SQLite cannot do in a transaction, or silently does not do there, and a
 # BEGIN of the user's own.
 _OUTSIDE = re.compile(
-    r"\s*(?:BEGIN|VACUUM|DETACH|PRAGMA\s+(?:\w+\s*\.\s*)?"
-    r"(?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)",
-    re.IGNORECASE,
+    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*
+    (?:BEGIN|VACUUM|DETACH|PRAGMA\s+(?:[^=(.]+\.\s*)?["`\[]?
+    (?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _OWN_OPTIONS = frozenset({"sqlite_begin", "sqlite_query_only"})
 _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
@@ -60,7 +62,7 @@ class ExecutionContext(SQLiteExecutionContext):
         """Return a cursor that fetches all rows, or one that fetches in batches."""
         connection = self._dbapi_connection.dbapi_connection
         if not self.execution_options.get("stream_results") and not (
-            self.dialect.server_side_cursors and self._use_server_side_cursor()
+            self.dialect.server_side_cursors and self._use_server_side_cursor()  # type: ignore[no-untyped-call]
         ):
             return self.dialect.new_cursor(connection)
         self._is_server_side = True
@@ -116,11 +118,12 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         """Name the dialect's engine, and let it end what outlives a connection."""
         dialect = cast("SharedSQLiteDialect", engine.dialect)
         dialect.engine_name = repr(engine)
-        # dispose() calls its listeners whether the engine is known to have any; if
-        # it is, each connection joins their lists: as long as two SELECTs.
-        has_events = engine._has_events  # noqa: SLF001 - it has no other name
+        # dispose() calls its listeners whether or not the engine is known to have
+        # any; if it is, each connection joins their lists, as long as two SELECTs.
+        known = "_has_events" in vars(engine)
         event.listen(engine, "engine_disposed", dialect.disposed)
-        engine._has_events = has_events  # noqa: SLF001 - as above
+        if not known:
+            vars(engine).pop("_has_events", None)  # the class's own holds again
 
     def disposed(self, engine: Engine) -> None:
         """End the database in memory; it lives as long as its engine."""
@@ -215,6 +218,17 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             return self._begin
         mode = options.get("sqlite_begin", self.options.begin)
         return _begin(mode, own, query_only=bool(options.get("sqlite_query_only")))
+
+    def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
+        """Roll back to a savepoint; in AUTOCOMMIT end the transaction that it began.
+
+        SQLAlchemy returns to a savepoint once at the most.
+        """
+        super().do_rollback_to_savepoint(connection, name)  # type: ignore[no-untyped-call]
+        driver: Any = connection.connection.dbapi_connection
+        if driver.isolation_level is None:
+            release = ReleaseSavepointClause(name)  # type: ignore[no-untyped-call]
+            connection.execute(release)
 
     def set_isolation_level(
         self, dbapi_connection: DBAPIConnection, level: IsolationLevel
