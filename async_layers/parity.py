@@ -159,7 +159,10 @@ def _against_server(world: str, outcome: Outcome) -> Iterator[Difference]:
             left = ", ".join(filter(None, [begins[id(event)], f"{event}: {claimed}"]))
             right = f"{', '.join(sight.statements)}: {sight.state}"
             yield Difference("server", world, sides, left, right)
-    untold = ", ".join(sent for sent in outcome.untold if sent not in _SESSION)
+    # A connection that is given up may be told to roll back first.
+    untold = ", ".join(
+        sent for sent in outcome.untold if sent not in {*_SESSION, "ROLLBACK"}
+    )
     if untold:
         yield Difference("server", world, sides, "nothing more", untold)
 

@@ -43,7 +43,7 @@ class Wire:
     told: bool = False
 
     def has_begun(self) -> bool:
-        """Say whether a BEGIN went out of which nothing was said, even if it is over."""
+        """Say whether a BEGIN went out that was not told of, even if it is over."""
         told, self.told = self.told, bool(self.control and self.control.began)
         return self.told and not told
 

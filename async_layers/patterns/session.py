@@ -725,7 +725,7 @@ def unit_of_work_read_only(factory: sessionmaker[Session]) -> None:
 
 
 def unit_of_work_for_writing(factory: sessionmaker[Session]) -> None:
-    """A unit of work that will write asks SQLite for its write lock at once."""
+    """A unit of work that will write has SQLite's write lock before it reads."""
     with unit_of_work(factory, write=True) as session:
         account = session.get_one(Account, 1)
         account.balance = 90

@@ -744,7 +744,7 @@ async def unit_of_work_read_only(factory: async_sessionmaker[AsyncSession]) -> N
 
 
 async def unit_of_work_for_writing(factory: async_sessionmaker[AsyncSession]) -> None:
-    """A unit of work that will write asks SQLite for its write lock at once."""
+    """A unit of work that will write has SQLite's write lock before it reads."""
     async with async_unit_of_work(factory, write=True) as session:
         account = await session.get_one(Account, 1)
         account.balance = 90

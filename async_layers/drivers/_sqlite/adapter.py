@@ -99,39 +99,33 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         **named: P.kwargs,
     ) -> T:
         """Do work on the thread; a cancellation interrupts it."""
-        return self._go(
-            partial(self._work, partial(work, self._sqlite, *arguments, **named))
-        )
 
-    def _work(self, work: Callable[[], T]) -> T:
-        """Do work; what nobody waits for any more is rolled back at once."""
-        try:
-            return work()
-        finally:
-            if self.control.given_up:
-                self.control.give_up(self._sqlite)
+        def interruptible() -> T:
+            try:
+                return work(self._sqlite, *arguments, **named)
+            finally:
+                # Nobody waits for it any more.
+                if self.control.given_up:
+                    self.control.give_up(self._sqlite)
+
+        return self._go(interruptible)
 
     def _go(self, work: Callable[[], T], *, interrupt: bool = True) -> T:
         """Go to the thread, wait, and come back; never leave it half way."""
-        trip = self._send(work)
-        self._away += 1
-        try:
-            return await_(trip.future)
-        except BaseException as error:
-            if not trip.over:
-                self._cancelled(trip, error, interrupt=interrupt)
-            raise
-        finally:
-            self._away -= 1
-
-    def _send(self, work: Callable[[], T]) -> Trip[T]:
         if self.control.inherited:
             raise inherited(self.control.engine)
         if self._worker.is_gone():
             raise closed()
-        trip = Trip(asyncio.get_running_loop(), work)
-        self._worker.send(trip)
-        return trip
+        trip = Trip(self._worker, work)
+        self._away += 1
+        try:
+            return await_(trip)
+        except BaseException as error:
+            if trip.sent and not trip.over:
+                self._cancelled(trip, error, interrupt=interrupt)
+            raise
+        finally:
+            self._away -= 1
 
     def _cancelled(
         self, trip: Trip[T], error: BaseException, *, interrupt: bool
@@ -209,16 +203,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
 
     def close(self) -> None:
         """Close the connection; its thread has ended when this returns."""
-        if self.control.inherited or self._worker.is_gone():
-            return
-        trip = self._send(partial(self.control.close, self._sqlite))
-        self._stop()
-        try:
-            await_(trip.future)
-        except asyncio.CancelledError:
-            outlast(trip, None)
-            raise
-        finally:
+        self._leave(self.control.close, None)
+        if in_greenlet():
             self._worker.thread.join(timeout=1)
 
     def terminate(self) -> None:
@@ -227,21 +213,30 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         Closing goes on in the thread, which ends by itself; `dispose()` waits for
         it. Where the garbage collector calls, nobody can wait.
         """
-        if self.control.inherited or self._worker.is_gone():
-            return
         if self._away:  # somebody else's statement
             self.control.given_up = self.control.refuses = True
             self._sqlite.interrupt()
-        wait = in_greenlet() and not self._abandoned
-        trip = self._send(partial(self.control.give_up, self._sqlite)) if wait else None
-        self._stop()
-        if trip is None:
+        self._leave(self.control.give_up, PATIENCE)
+
+    def _leave(
+        self, last: Callable[[sqlite3.Connection], None], patience: float | None
+    ) -> None:
+        """Let the thread do one thing more, wait for that, and end it."""
+        if self.control.inherited or self._worker.is_gone():
             return
+        if self._abandoned or not in_greenlet():
+            self._stop()
+            return
+        trip = Trip(self._worker, partial(last, self._sqlite))
+        trip.send()
+        self._stop()
         try:
-            await_(asyncio.wait([trip.future], timeout=PATIENCE))
+            await_(trip.wait(patience))
         except asyncio.CancelledError:
-            outlast(trip, PATIENCE)
+            outlast(trip, patience)
             raise
+        if trip.over:
+            trip.result()
 
     def _stop(self) -> None:
         self._worker.stop(partial(self.control.close, self._sqlite))

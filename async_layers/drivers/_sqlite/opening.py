@@ -38,10 +38,9 @@ def open_connection(
         return opened[0]
 
     worker = Worker.start(connect)
-    trip = Trip(asyncio.get_running_loop(), connect)
-    worker.send(trip)
+    trip = Trip(worker, connect)
     try:
-        worker.connection = await_(trip.future)
+        worker.connection = await_(trip)
     except BaseException as error:
         worker.stop(partial(_close, opened))
         if isinstance(error, asyncio.CancelledError):

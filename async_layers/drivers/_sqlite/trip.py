@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from sqlalchemy.util.concurrency import await_
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+
+    from async_layers.drivers._sqlite.worker import Worker
 
 T = TypeVar("T")
 
@@ -20,21 +22,52 @@ _TURN = 0.002
 
 
 class Trip(Generic[T]):
-    """Work that a connection's thread does, and the future that waits for it.
+    """Work that a connection's thread does, and what its caller awaits.
 
     It runs in the caller's context, so that functions defined by the user see its
-    ContextVars. A loop that is closed by then waits for nothing.
+    ContextVars. It goes off when it is awaited: outside of a greenlet SQLAlchemy
+    refuses to, and then nothing has been sent that nobody waits for.
+
+    It is awaited as an asyncio.Future is (asyncio/futures.py, `isfuture`), by one
+    task, which goes on as soon as the loop hears of the end: a Future would have
+    it wait for another turn of the loop, a seventh of the way.
     """
 
-    __slots__ = ("_context", "_loop", "_work", "future", "over")
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_callback",
+        "_callback_context",
+        "_cancelled",
+        "_context",
+        "_error",
+        "_loop",
+        "_result",
+        "_waiter",
+        "_work",
+        "_worker",
+        "over",
+        "sent",
+    )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], T]) -> None:
+    def __init__(self, worker: Worker, work: Callable[[], T]) -> None:
         """Prepare work for a thread."""
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
+        self._worker = worker
         self._work = work
         self._context = copy_context()
-        self.future: asyncio.Future[T] = loop.create_future()
-        self.over = False
+        self._asyncio_future_blocking = False
+        self._callback: Callable[[Trip[T]], object] | None = None
+        self._callback_context: Context | None = None
+        self._cancelled = False
+        self._error: BaseException | None = None
+        self._result: T | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.sent = self.over = False
+
+    def send(self) -> None:
+        """Give the work to the thread."""
+        self.sent = True
+        self._worker.send(self)
 
     def __call__(self) -> None:
         """Do the work; called on the connection's thread."""
@@ -42,7 +75,7 @@ class Trip(Generic[T]):
         error: BaseException | None = None
         try:
             result = self._context.run(self._work)
-        except StopIteration as stop:  # a future takes no such exception
+        except StopIteration as stop:  # no coroutine can be thrown one
             error = RuntimeError(f"work on the connection raised {stop!r}")
         except BaseException as raised:  # noqa: BLE001 - it is raised where it is awaited
             error = raised
@@ -52,21 +85,56 @@ class Trip(Generic[T]):
             self.over = True
 
     def _arrive(self, result: T | None, error: BaseException | None) -> None:
+        self._result, self._error = result, error
         self.over = True
-        future = self.future
-        if future.done():
-            return
-        if error is None:
-            future.set_result(cast("T", result))
-        else:
-            future.set_exception(error)
+        if self._waiter:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+        elif self._callback and not self._cancelled:
+            cast("Context", self._callback_context).run(self._callback, self)
+
+    # What a task asks of a future.
+
+    def __await__(self) -> Generator[Trip[T], None, T]:
+        """Go to the thread, wait for it, and return what it returned."""
+        self.send()
+        if not self.over:
+            self._asyncio_future_blocking = True
+            yield self
+        return self.result()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that waits."""
+        return self._loop
+
+    def add_done_callback(
+        self, callback: Callable[[Trip[T]], object], *, context: Context
+    ) -> None:
+        """Remember how the one task that waits is woken."""
+        self._callback, self._callback_context = callback, context
+
+    def cancel(self, msg: str | None = None) -> bool:
+        """Let the task go on without the thread, cancelled."""
+        if self.over or self._cancelled or not self._callback:
+            return False
+        del msg
+        self._cancelled = True
+        self._loop.call_soon(self._callback, self, context=self._callback_context)
+        return True
+
+    def result(self) -> T:
+        """Return what the work returned, or raise what it raised."""
+        if self._cancelled and not self._waiter:
+            raise asyncio.CancelledError
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._result)
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait for the thread once more, after the future was cancelled."""
-        self.future = self._loop.create_future()
-        await asyncio.wait([self.future], timeout=seconds)
-        if self.future.done() and not self.future.cancelled():
-            self.future.exception()  # it was asked for; the caller is cancelled
+        """Wait for a thread that has been sent to, for a time."""
+        self._waiter = self._loop.create_future()
+        if not self.over:
+            await asyncio.wait([self._waiter], timeout=seconds)
 
 
 def outlast(
