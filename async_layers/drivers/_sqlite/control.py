@@ -112,8 +112,8 @@ class Control:
             # For each statement; prepare() would be a call more.
             if begin is not None or self.refuses:
                 self.prepare(connection, begin)
-            if not statement.startswith(READS):
-                self.wrote = True
+            if not self.wrote and not statement.startswith(READS):
+                self.write()
             cursor = connection.cursor()
             try:
                 cursor.execute(statement, parameters)
@@ -139,7 +139,7 @@ class Control:
         """Execute a statement for each of many parameters."""
         try:
             self.prepare(connection, begin)
-            self.wrote = True
+            self.write()
             cursor = connection.executemany(statement, parameters)
             answer = None, list[object](), cursor.rowcount, cursor.lastrowid
             cursor.close()
@@ -162,13 +162,20 @@ class Control:
                 self.query_only = True
             self.begin = begin.statement
             if begin.writes and begin.statement:
+                self.write()
                 begin_writing(connection, begin.statement, self)
-                self.began = self.wrote = True
+                self.began = True
             elif begin.statement:
                 self._say(connection, begin.statement)
                 self.began = True
         if self.given_up:
             raise interrupted()
+
+    def write(self) -> None:
+        """Note that the transaction may write; not into a file that went away."""
+        if self.place is not None:
+            self.place.check()
+        self.wrote = True
 
     def _say(self, connection: sqlite3.Connection, statement: str) -> None:
         """Send one of the statements that make a transaction.
@@ -186,7 +193,7 @@ class Control:
         if not connection.in_transaction:
             self.wrote = False
             if self.place is not None:
-                self.place.check()
+                self.place.check_all(connection)
 
     def failed(self, connection: sqlite3.Connection, error: BaseException) -> None:
         """Note what an error left of the transaction, and of the connection."""
@@ -194,8 +201,21 @@ class Control:
             raise closed() from error
         if isinstance(error, ConnectionLost):
             return
+        if self.place is not None and (lost := self.place.lost(error)):
+            raise lost from error
         if self.began and self.lost is None and not connection.in_transaction:
             self.lost = str(error)
+
+    def ping(self, connection: sqlite3.Connection) -> None:
+        """Raise `ConnectionLost` if the connection, or its file, is not what it was."""
+        try:
+            self.prepare(connection, None)
+            connection.execute("SELECT 1").close()
+            if self.place is not None:
+                self.place.check()
+        except BaseException as error:
+            self.failed(connection, error)
+            raise
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commit; a COMMIT that fails leaves no transaction behind.
@@ -221,13 +241,15 @@ class Control:
     def _commit(self, connection: sqlite3.Connection) -> None:
         try:
             self._say(connection, "COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._close_readings()
             if connection.in_transaction:
                 self._say(connection, "ROLLBACK")
+            if self.place is not None and (lost := self.place.lost(error)):
+                raise lost from error
             raise
         if self.wrote and self.place is not None:
-            self.place.check()
+            self.place.check_all(connection)
 
     def roll_back(self, connection: sqlite3.Connection) -> None:
         """Roll back if there is a transaction; its streams end with it."""

@@ -230,6 +230,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             release = ReleaseSavepointClause(name)  # type: ignore[no-untyped-call]
             connection.execute(release)
 
+    def do_ping(self, dbapi_connection: DBAPIConnection) -> bool:
+        """Say that the connection is alive and its file is still there."""
+        self.new_cursor(dbapi_connection).run(self.control_of(dbapi_connection).ping)
+        return True
+
     def set_isolation_level(
         self, dbapi_connection: DBAPIConnection, level: IsolationLevel
     ) -> None:

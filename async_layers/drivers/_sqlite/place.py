@@ -1,37 +1,91 @@
-"""The file that a connection has open, and whether it is still there."""
+"""The files that a connection has open, and whether they are still there."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 from async_layers.drivers._sqlite.errors import moved
 
 if TYPE_CHECKING:
-    import sqlite3
+    from async_layers.drivers._sqlite.errors import ConnectionLost
+
+Identity: TypeAlias = "tuple[int, int]"
+
+# What SQLite meets where files were taken away from below it.
+_SIGNS = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
+_PRIMARY_CODE = 0xFF
 
 
-class Place(NamedTuple):
-    """Where a database file is, and which one it was when it was opened."""
+class Place:
+    """Where a database file and its write-ahead log are, and which ones they are.
 
-    path: str
-    device: int
-    inode: int
+    In WAL mode SQLite goes on writing into files that were deleted or replaced, and
+    everything is lost with its last connection, or disturbs those of the new file
+    through the -shm file; without WAL it looks by itself
+    (SQLITE_READONLY_DBMOVED). Source: https://sqlite.org/howtocorrupt.html, 2.4,
+    "Unlinking or renaming a database file while in use".
+    """
+
+    __slots__ = ("_file", "_log", "_log_path", "path")
+
+    def __init__(self, path: str) -> None:
+        """Remember the files that are there; OSError if there is none."""
+        self.path = path
+        self._file = _identity(path)
+        self._log_path = f"{path}-wal"
+        self._log = _found(self._log_path)
 
     def check(self) -> None:
-        """Raise `ConnectionLost` if another file, or none, is there now.
-
-        In WAL mode SQLite goes on writing into a file that was deleted or replaced,
-        and everything is lost with its last connection; without WAL it looks by
-        itself (SQLITE_READONLY_DBMOVED).
-        """
-        try:
-            found = os.stat(self.path)  # noqa: PTH116 - half the price of Path.stat()
-        except OSError:
-            raise moved(self.path) from None
-        if found.st_ino != self.inode or found.st_dev != self.device:
+        """Raise `ConnectionLost` if another file, or none, is there now."""
+        if _found(self.path) != self._file:
             raise moved(self.path)
+
+    def check_all(self, connection: sqlite3.Connection) -> None:
+        """Look at the write-ahead log as well; it lives as long as its connections.
+
+        It is made by whoever writes first, and is gone when this connection has
+        left WAL mode.
+        """
+        self.check()
+        log = _found(self._log_path)
+        if log == self._log:
+            return
+        if self._log is not None and _journal(connection) == "wal":
+            raise moved(self._log_path)
+        self._log = log
+
+    def lost(self, error: BaseException) -> ConnectionLost | None:
+        """Return what an error of SQLite's means where the files went away."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None or code & _PRIMARY_CODE not in _SIGNS:
+            return None
+        return None if _found(self.path) == self._file else moved(self.path)
+
+
+def _identity(path: str) -> Identity:
+    found = os.stat(path)  # noqa: PTH116 - half the price of Path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _found(path: str) -> Identity | None:
+    try:
+        return _identity(path)
+    except OSError:
+        return None
+
+
+def _journal(connection: sqlite3.Connection) -> object:
+    with closing(connection.execute("PRAGMA journal_mode")) as cursor:
+        return cursor.fetchone()[0]
 
 
 def place_of(connection: sqlite3.Connection) -> Place | None:
@@ -39,7 +93,6 @@ def place_of(connection: sqlite3.Connection) -> Place | None:
     with closing(connection.execute("PRAGMA database_list")) as cursor:
         path = next((row[2] for row in cursor.fetchall() if row[1] == "main"), "")
     try:
-        found = os.stat(path)  # noqa: PTH116 - as above
+        return Place(path)
     except (OSError, ValueError, TypeError):
         return None
-    return Place(path, found.st_dev, found.st_ino)

@@ -76,8 +76,8 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     """Execute a statement and read its first batch."""
     try:
         control.prepare(connection, begin)
-        if not statement.startswith(READS):
-            control.wrote = True
+        if not control.wrote and not statement.startswith(READS):
+            control.write()
         cursor = connection.execute(statement, parameters)
     except BaseException as error:
         control.failed(connection, error)
