@@ -38,6 +38,7 @@ from async_layers import (
     create_async_engine,
     create_engine,
     engine_scope,
+    read,
     transaction,
     unit_of_work,
 )
@@ -53,7 +54,7 @@ from async_layers._transactions import plan_transaction, refuse_autocommit
 from async_layers.patterns.tables import Account, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import BindParameter, ColumnElement, Connection
 
@@ -87,15 +88,20 @@ def test_portable_options_reach_each_driver(
     url: str, world: Literal["sync", "async"], expected: dict[str, object]
 ) -> None:
     """One option is told to each driver in its own words."""
-    _, arguments = engine_arguments(url, world, "shop", 2.5, {})
-    assert {"connect_args": expected} == arguments
+    _, arguments = engine_arguments(url, world, "shop", 2.5, SQLiteOptions(), {})
+    assert expected == arguments["connect_args"]
 
 
 def test_users_own_connect_args_win() -> None:
     """What the user passes to SQLAlchemy wins, key by key."""
     own = {"timeout": 9, "server_settings": {"jit": "off"}}
     _, arguments = engine_arguments(
-        "postgresql://h/d", "async", "shop", 2.5, {"connect_args": own, "echo": True}
+        "postgresql://h/d",
+        "async",
+        "shop",
+        2.5,
+        SQLiteOptions(),
+        {"connect_args": own, "echo": True},
     )
     assert arguments == {
         "echo": True,
@@ -119,15 +125,40 @@ def test_connect_timeout_is_above_zero(seconds: float) -> None:
         create_async_engine("sqlite://", connect_timeout=seconds)
 
 
-def test_sqlite_options_become_pragmas() -> None:
-    """Each option is one statement, the timeout first, and can be turned off."""
-    assert [
-        "PRAGMA busy_timeout = 250",
-        "PRAGMA journal_mode = DELETE",
-        "PRAGMA foreign_keys = ON",
-    ] == SQLiteOptions(journal_mode="DELETE", busy_timeout=0.25).pragmas()
-    nothing = SQLiteOptions(foreign_keys=False, journal_mode=None, busy_timeout=None)
-    assert not nothing.pragmas()
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (SQLiteOptions(), ["wal", 1, 5000]),
+        (
+            SQLiteOptions(journal_mode="TRUNCATE", busy_timeout=0.25),
+            ["truncate", 1, 250],
+        ),
+        (
+            SQLiteOptions(foreign_keys=False, journal_mode=None, busy_timeout=None),
+            ["delete", 0, 5000],
+        ),
+    ],
+)
+def test_sqlite_options_reach_each_connection(
+    sqlite_url: str, options: SQLiteOptions, expected: list[object]
+) -> None:
+    """Each option is told to SQLite, and can be turned off."""
+    with engine_scope(sqlite_url, sqlite=options) as engine, read(engine) as connection:
+        told = [
+            connection.scalar(text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        ]
+    assert expected == told
+
+
+@pytest.mark.parametrize("open_", [create_engine, create_async_engine])
+def test_sqlite_options_are_for_our_dialect(
+    open_: Callable[..., object],
+) -> None:
+    """A stock dialect would not hear of them."""
+    stock = {create_engine: "pysqlite", create_async_engine: "aiosqlite"}[open_]
+    with pytest.raises(ArgumentError, match=r"write 'sqlite://', or leave it out\.$"):
+        open_(f"sqlite+{stock}://", sqlite=SQLiteOptions(foreign_keys=False))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +232,7 @@ def test_reading_and_writing_exclude_each_other() -> None:
 def test_engine_of_sqlalchemys_own_promises_nothing(option: str) -> None:
     """SQLite of an engine that is not ours does not know how to begin."""
     engine = sqlalchemy.create_engine("sqlite://")
-    with pytest.raises(InvalidRequestError, match="write an engine from create_engine"):
+    with pytest.raises(InvalidRequestError, match="write an engine of 'sqlite://'"):
         plan_transaction(
             engine, None, **{"read_only": False, "write": False, option: True}
         )

@@ -48,7 +48,7 @@ def foreign() -> Iterator[None]:
     registry.deregister("nosuchdb.async_")
 
 
-def parsed(prepared: Prepared) -> Any:  # noqa: ANN401 - asyncpg's own tuple
+def parsed(prepared: Prepared) -> Any:
     """Return what asyncpg makes of a prepared URL."""
     _, arguments = prepared.url.get_dialect()().create_connect_args(prepared.url)
     arguments = {**arguments, **prepared.connect_args}
@@ -76,7 +76,7 @@ def parsed(prepared: Prepared) -> Any:  # noqa: ANN401 - asyncpg's own tuple
     [
         ("postgresql", "postgresql+psycopg", "postgresql+asyncpg"),
         ("postgres", "postgresql+psycopg", "postgresql+asyncpg"),
-        ("sqlite", "sqlite", "sqlite+aiosqlite"),
+        ("sqlite", "sqlite+async_layers", "sqlite+async_layers"),
         ("mysql", "mysql+pymysql", "mysql+asyncmy"),
         ("mariadb", "mariadb+pymysql", "mariadb+asyncmy"),
         ("oracle", "oracle+oracledb", "oracle+oracledb"),
@@ -113,7 +113,7 @@ def test_an_explicit_driver_is_respected(driver: str, world: World) -> None:
 @pytest.mark.parametrize(
     ("driver", "partner"),
     [
-        ("sqlite+pysqlite", "sqlite+aiosqlite"),
+        ("sqlite+pysqlite", "sqlite+async_layers"),
         ("postgresql+psycopg2", "postgresql+asyncpg"),
         ("postgres+pg8000", "postgresql+asyncpg"),
         ("postgresql+psycopg2cffi", "postgresql+asyncpg"),
@@ -139,7 +139,8 @@ def test_a_blocking_driver_is_refused_under_asyncio(driver: str, partner: str) -
 @pytest.mark.parametrize(
     ("driver", "partner"),
     [
-        ("sqlite+aiosqlite", "sqlite"),
+        ("sqlite+aiosqlite", "sqlite+async_layers"),
+        ("sqlite+async_layers_async", "sqlite+async_layers"),
         ("postgresql+asyncpg", "postgresql+psycopg"),
         ("postgresql+psycopg_async", "postgresql+psycopg"),
         ("mysql+asyncmy", "mysql+pymysql"),
@@ -202,9 +203,8 @@ def test_a_missing_driver_names_what_to_install(
 def test_sqlite_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """The module sqlite3 comes with Python."""
     monkeypatch.setattr("async_layers._urls.prepare.find_spec", lambda _: None)
-    assert Prepared(make_url("sqlite:///a.db"), {}) == prepare_url(
-        "sqlite:///a.db", "sync"
-    )
+    expected = Prepared(make_url("sqlite+async_layers:///a.db"), {})
+    assert expected == prepare_url("sqlite:///a.db", "sync")
 
 
 def test_preparing_imports_no_driver() -> None:
@@ -214,7 +214,8 @@ def test_preparing_imports_no_driver() -> None:
         "from async_layers._urls.prepare import prepare_url\n"
         "prepare_url('postgresql://', 'async')\n"
         "prepare_url('sqlite://', 'async')\n"
-        "assert not {'asyncpg', 'psycopg', 'aiosqlite'} & {*sys.modules}\n"
+        "drivers = {'asyncpg', 'psycopg', 'aiosqlite', 'sqlite3'}\n"
+        "assert not drivers & {*sys.modules}\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -627,7 +628,7 @@ def test_tls_of_mysql_that_a_driver_cannot_do_is_refused(
     ],
 )
 def test_a_bad_url_is_refused_without_its_password(
-    url: Any,  # noqa: ANN401 - what a caller without a type checker may pass
+    url: Any,
     error: type[Exception],
     seen: str,
 ) -> None:

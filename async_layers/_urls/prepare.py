@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 World: TypeAlias = Literal["sync", "async"]
 
+_OWN = "sqlite+async_layers"
 # What a URL without a driver gets, and what the other world's driver is
 # told to write instead.  The databases that SQLAlchemy itself speaks.
 _DRIVERS: Mapping[str, Mapping[World, str]] = {
-    "sqlite": {"sync": "sqlite+async_layers", "async": "sqlite+async_layers"},
+    "sqlite": {"sync": _OWN, "async": _OWN},
     "postgresql": {"sync": "postgresql+psycopg", "async": "postgresql+asyncpg"},
     "mysql": {"sync": "mysql+pymysql", "async": "mysql+asyncmy"},
     "mariadb": {"sync": "mariadb+pymysql", "async": "mariadb+asyncmy"},
@@ -81,6 +82,11 @@ def prepare_url(url: str | URL, world: World) -> Prepared:
     ``ModuleNotFoundError`` for a driver that is not installed.
     """
     named = _with_driver(_parse(url), world)
+    if named.drivername == _OWN:
+        # It has a dialect in each world; the engine loads it.
+        if world == "async":
+            _require_package(named, "aiosqlite")
+        return Prepared(named, {})
     dialect = _dialect(named, world)
     _refuse_other_world(named, dialect, world)
     _require_package(named, dialect.driver)

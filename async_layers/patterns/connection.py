@@ -71,6 +71,7 @@ DEFER = {
     "postgresql": "SET CONSTRAINTS ALL DEFERRED",
     "sqlite": "PRAGMA defer_foreign_keys = ON",
 }
+INSERT_OR_ROLLBACK = insert(Account).prefix_with("OR ROLLBACK")
 INSERT_OR_SKIP = {
     "postgresql": postgresql.insert(Account).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(Account).on_conflict_do_nothing(),
@@ -352,7 +353,7 @@ def rolled_back_by_sqlite(engine: Engine) -> int | None:
     with engine.connect() as connection:
         connection.execute(insert(Account), CARL)
         with suppress(IntegrityError):
-            connection.execute(insert(Account).prefix_with("OR ROLLBACK"), SECOND_ANNA)
+            connection.execute(INSERT_OR_ROLLBACK, SECOND_ANNA)
         with suppress(OperationalError):
             connection.execute(insert(Account), DORA)
         connection.rollback()

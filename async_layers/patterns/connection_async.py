@@ -72,6 +72,7 @@ DEFER = {
     "postgresql": "SET CONSTRAINTS ALL DEFERRED",
     "sqlite": "PRAGMA defer_foreign_keys = ON",
 }
+INSERT_OR_ROLLBACK = insert(Account).prefix_with("OR ROLLBACK")
 INSERT_OR_SKIP = {
     "postgresql": postgresql.insert(Account).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(Account).on_conflict_do_nothing(),
@@ -353,9 +354,7 @@ async def rolled_back_by_sqlite(engine: AsyncEngine) -> int | None:
     async with engine.connect() as connection:
         await connection.execute(insert(Account), CARL)
         with suppress(IntegrityError):
-            await connection.execute(
-                insert(Account).prefix_with("OR ROLLBACK"), SECOND_ANNA
-            )
+            await connection.execute(INSERT_OR_ROLLBACK, SECOND_ANNA)
         with suppress(OperationalError):
             await connection.execute(insert(Account), DORA)
         await connection.rollback()
