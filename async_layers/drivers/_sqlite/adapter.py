@@ -144,7 +144,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         if over and self._away == 1:
             # It is usable again; what somebody else sent meanwhile is refused.
             self.control.given_up = False
-            self.control.refuses = self.control.inherited
+            self.control.refuses = self.control.lost is not None
 
     # PEP 249, and what SQLAlchemy asks besides.
 

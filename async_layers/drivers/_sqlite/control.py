@@ -53,7 +53,7 @@ class Control:
     has been sent since. `lost`: SQLite rolled the transaction back by itself, and
     why. `given_up`: the caller was cancelled and nobody waits; it is set by
     another thread than the one that works. `inherited`: this process is a child
-    of the one that opened the connection. `refuses`: one of the last two.
+    of the one that opened the connection. `refuses`: one of the last three.
     """
 
     __slots__ = (
@@ -122,8 +122,8 @@ class Control:
                 answer = description, rows, cursor.rowcount, cursor.lastrowid
             finally:
                 cursor.close()
-            if self.wrote and not self.began:
-                self.after_autocommit(connection)
+            if self.wrote:
+                self.after_writing(connection)
         except BaseException as error:
             self.failed(connection, error)
             raise
@@ -143,8 +143,7 @@ class Control:
             cursor = connection.executemany(statement, parameters)
             answer = None, list[object](), cursor.rowcount, cursor.lastrowid
             cursor.close()
-            if not self.began:
-                self.after_autocommit(connection)
+            self.after_writing(connection)
         except BaseException as error:
             self.failed(connection, error)
             raise
@@ -154,9 +153,9 @@ class Control:
         """Begin if there is no transaction yet; refuse a connection that is over."""
         if self.inherited:
             raise inherited(self.engine)
+        if self.lost is not None:
+            raise rolled_back(self.lost)
         if begin is not None and not connection.in_transaction:
-            if self.lost is not None:
-                raise rolled_back(self.lost)
             if begin.query_only and not self.query_only:
                 self._say(connection, "PRAGMA query_only = ON")
                 self.query_only = True
@@ -188,9 +187,13 @@ class Control:
             cursor = self._cursor = connection.cursor()
         cursor.execute(statement)
 
-    def after_autocommit(self, connection: sqlite3.Connection) -> None:
-        """Look where a statement went that was a transaction of its own."""
-        if not connection.in_transaction:
+    def after_writing(self, connection: sqlite3.Connection) -> None:
+        """Look where a statement went that was a transaction of its own.
+
+        Whoever began one, the user by a text or sqlite3 by itself, has one.
+        """
+        self.began = connection.in_transaction
+        if not self.began:
             self.wrote = False
             if self.place is not None:
                 self.place.check_all(connection)
@@ -205,6 +208,7 @@ class Control:
             raise lost from error
         if self.began and self.lost is None and not connection.in_transaction:
             self.lost = str(error)
+            self.refuses = True
 
     def ping(self, connection: sqlite3.Connection) -> None:
         """Raise `ConnectionLost` if the connection, or its file, is not what it was."""
@@ -228,7 +232,9 @@ class Control:
             if self.inherited:
                 raise inherited(self.engine)
             if self.lost is not None:
-                raise rolled_back(self.lost)
+                reason = self.lost
+                self.roll_back(connection)
+                raise rolled_back(reason)
             if connection.in_transaction:
                 self._commit(connection)
         except sqlite3.ProgrammingError as error:
@@ -271,6 +277,7 @@ class Control:
         """Forget a transaction, and let the next one write."""
         self.began = self.wrote = False
         self.begin = self.lost = None
+        self.refuses = self.given_up or self.inherited
         if self.query_only:
             self.query_only = False
             with suppress(sqlite3.ProgrammingError):  # closed
@@ -287,6 +294,7 @@ class Control:
             self.roll_back(connection)
         if began:
             self.lost = "a cancellation"
+            self.refuses = True
 
     def add_reading(self, reading: Reading) -> None:
         """Remember a stream that is open, for as long as somebody has it."""

@@ -87,6 +87,6 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     description = cursor.description
     batch = reading.read(connection, size if description else None)
     rowcount, lastrowid = cursor.rowcount, cursor.lastrowid
-    if control.wrote and not control.began and batch[1]:
-        control.after_autocommit(connection)
+    if control.wrote and batch[1]:
+        control.after_writing(connection)
     return description, batch, reading, rowcount, lastrowid
