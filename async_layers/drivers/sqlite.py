@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import event
+from sqlalchemy.exc import InvalidRequestError
 
 from async_layers.drivers._sqlite.control import Control
 from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
 T = TypeVar("T")
+_LEGACY_TRANSACTION_CONTROL = -1
 
 
 class _Here:
@@ -131,6 +133,18 @@ class SQLiteDialect(SharedSQLiteDialect):
         """Return a cursor that fetches `batch` rows at a time, all for None."""
         control = self.control_of(dbapi_connection)
         return SQLiteStreamCursor(dbapi_connection, control, batch)
+
+    def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
+        """Refuse a connection that begins by itself; BEGIN goes out later."""
+        connection = dbapi_connection.dbapi_connection
+        # An attribute of sqlite3 since Python 3.12.
+        autocommit = getattr(connection, "autocommit", _LEGACY_TRANSACTION_CONTROL)
+        if autocommit != _LEGACY_TRANSACTION_CONTROL:
+            raise InvalidRequestError(
+                f"autocommit={autocommit!r} of sqlite3's connection is refused: seen "
+                "where a transaction begins; write isolation_level='AUTOCOMMIT', or "
+                "leave it out."
+            )
 
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""
