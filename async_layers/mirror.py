@@ -118,7 +118,8 @@ def compare(
     """Compare the sources of two modules; return what is not declared in `differ`.
 
     `differ` maps names, as `Difference` has them, to the reason why they differ.
-    A name covers what is defined inside it. A declaration that has no reason,
+    A name covers what is defined inside it, and `Scope:` what stands in the class
+    itself: its bases, its docstring, its attributes. A declaration that has no reason,
     whose name is in neither module, or that no longer differs, is a problem.
     Raises SyntaxError for a source that does not parse.
     """
@@ -135,6 +136,8 @@ def compare(
 
 
 def _within(name: str, declared: str) -> bool:
+    if declared.endswith(":"):
+        return f"{name}:" == declared
     return name == declared or name.startswith(f"{declared}.")
 
 
@@ -147,7 +150,7 @@ def _wrong(
     for name, reason in differ.items():
         if not reason.strip():
             yield name, "is declared without a reason; say what asyncio changes here."
-        if name not in names:
+        if name.removesuffix(":") not in names:
             yield name, "is declared, yet in neither file; remove the declaration."
         elif not any(_within(one, name) for one in differing):
             yield name, "is declared, yet the same; remove the declaration."

@@ -152,10 +152,13 @@ class SQLiteDialect(SharedSQLiteDialect):
         self.control_of(connection).commit(connection)
 
     def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
-        """Roll back."""
+        """Roll back; sqlite3's own rollback() is called where SQLite has nothing."""
         connection: Any = dbapi_connection.dbapi_connection
+        if self.skip_autocommit_rollback and connection.isolation_level is None:
+            return
         control = self._controls.get(id(connection)) or self.control_of(connection)
-        control.roll_back(connection)
+        if not control.roll_back(connection):
+            dbapi_connection.rollback()
 
     def do_close(self, dbapi_connection: DBAPIConnection) -> None:
         """Close the connection and the results that are open on it."""

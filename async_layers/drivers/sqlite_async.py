@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import Pool, PoolProxiedConnection
+    from sqlalchemy.pool import Pool
 
     from async_layers.drivers._sqlite.control import Control
     from async_layers.drivers._sqlite.cursor import Cursor
@@ -111,14 +111,6 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
         """Return a cursor that fetches `batch` rows at a time, all for None."""
         control = self.control_of(dbapi_connection)
         return AsyncSQLiteStreamCursor(dbapi_connection, control, batch)
-
-    def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
-        """Commit, or leave nothing to commit."""
-        dbapi_connection.commit()
-
-    def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
-        """Roll back."""
-        dbapi_connection.rollback()
 
     def do_terminate(self, dbapi_connection: DBAPIConnection) -> None:
         """Give a connection up, at once."""

@@ -193,7 +193,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         if not self._worker.is_gone():
             self._end(self.control.roll_back)
 
-    def _end(self, end: Callable[[sqlite3.Connection], None]) -> None:
+    def _end(self, end: Callable[[sqlite3.Connection], object]) -> None:
         control, sqlite = self.control, self._sqlite
         silent = not (sqlite.in_transaction or control.query_only or control.readings)
         if silent or (self._direct and not self._away and not control.wrote):

@@ -257,21 +257,25 @@ class Control:
         if self.wrote and self.place is not None:
             self.place.check_all(connection)
 
-    def roll_back(self, connection: sqlite3.Connection) -> None:
-        """Roll back if there is a transaction; its streams end with it."""
+    def roll_back(self, connection: sqlite3.Connection) -> bool:
+        """Roll back if there is a transaction; its streams end with it.
+
+        Return False if SQLite has nothing to roll back.
+        """
         if self.inherited:
-            return
+            return True
         try:
             if self.readings is not None:
                 self._close_readings()
-            if connection.in_transaction:
-                self._say(connection, "ROLLBACK")
+            if not connection.in_transaction:
+                return False
+            self._say(connection, "ROLLBACK")
         except sqlite3.ProgrammingError as error:
-            # A closed connection has rolled back.
             if not is_closed(error):
                 raise
         finally:
             self.ended(connection)
+        return True
 
     def ended(self, connection: sqlite3.Connection) -> None:
         """Forget a transaction, and let the next one write."""
