@@ -20,7 +20,7 @@ from async_layers.drivers._sqlite.errors import (
     rolled_back,
 )
 from async_layers.drivers._sqlite.place import Place, place_of
-from async_layers.drivers._sqlite.waiting import begin_writing
+from async_layers.drivers._sqlite.waiting import Line, begin_writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,6 +65,7 @@ class Control:
         "given_up",
         "inherited",
         "kept",
+        "line",
         "lost",
         "own_level",
         "place",
@@ -91,6 +92,7 @@ class Control:
         self._cursor: sqlite3.Cursor | None = None
         self.own_level: Level = ""
         self.place: Place | None = None
+        self.line = Line()
         # None until there is one: a look at an empty set takes as long as a COMMIT.
         self.readings: WeakSet[Reading] | None = None
 
@@ -279,6 +281,8 @@ class Control:
 
     def ended(self, connection: sqlite3.Connection) -> None:
         """Forget a transaction, and let the next one write."""
+        if self.wrote and self.line:
+            self.line.call()
         self.began = self.wrote = False
         self.begin = self.lost = None
         self.refuses = self.given_up or self.inherited

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from async_layers.drivers._sqlite.errors import stream_ended
 from async_layers.drivers._sqlite.reading import open_reading
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class StreamCursor(Cursor, ABC):
         super().__init__(connection, control)
         self._batch = batch
         self._reading: Reading | None = None
+        self._over = True
         self._waiting = list[object]()
 
     def perform(
@@ -150,9 +152,9 @@ class StreamCursor(Cursor, ABC):
         )
 
     def _take(self, batch: Batch, reading: Reading) -> None:
-        rows, over = batch
+        rows, self._over = batch
         self._waiting = self._waiting + rows if self._waiting else rows
-        self._reading = None if over else reading
+        self._reading = None if self._over else reading
 
     def fetchone(self) -> object:
         """Return the next row, None after the last."""
@@ -161,7 +163,7 @@ class StreamCursor(Cursor, ABC):
     def fetchmany(self, size: int | None = None) -> Sequence[object]:
         """Return the next rows; those that wait here already cost nothing."""
         size = self.arraysize if size is None else size
-        if len(self._waiting) < size and self._reading:
+        if len(self._waiting) < size and not self._over:
             missing = size - len(self._waiting)
             self._read(None if self._batch is None else max(missing, self._batch))
         rows, self._waiting = self._waiting[:size], self._waiting[size:]
@@ -169,21 +171,21 @@ class StreamCursor(Cursor, ABC):
 
     def fetchall(self) -> Sequence[object]:
         """Return the rows that are left."""
-        if self._reading:
+        if not self._over:
             self._read(None)
         rows, self._waiting = self._waiting, []
         return rows
 
     def _read(self, size: int | None) -> None:
         reading = self._reading
-        if reading:
-            # A batch that fails is the last.
-            self._reading = None
-            self._take(self.run(reading.read, size), reading)
+        # An error, a rollback or a close ends a stream ahead of its last row.
+        if reading is None or reading.closed:
+            raise stream_ended()
+        self._take(self.run(reading.read, size), reading)
 
     def close(self) -> None:
         """Let go of the result, and of the lock that it holds."""
         self._waiting = []
         reading, self._reading = self._reading, None
-        if reading:
+        if reading and not reading.closed:
             self.run(lambda _: reading.close())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from functools import lru_cache
@@ -17,6 +18,7 @@ from async_layers._sqlite import DEFAULTS, SQLiteOptions
 from async_layers.drivers._sqlite.control import READS, Begin, Control
 from async_layers.drivers._sqlite.errors import ConnectionLost, closed, is_closed
 from async_layers.drivers._sqlite.memory import Memory
+from async_layers.drivers._sqlite.waiting import Line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +76,9 @@ class ExecutionContext(SQLiteExecutionContext):
         SQLite does not commit beside a statement that writes and is not at its end.
         """
         options = self.execution_options
-        batch = options.get("yield_per") or options.get("max_row_buffer") or _BATCH
-        return None if self.is_crud else batch
+        if self.is_crud:
+            return None
+        return options.get("yield_per") or options.get("max_row_buffer") or _BATCH
 
 
 class SharedSQLiteDialect(SQLiteDialect_pysqlite):
@@ -96,6 +99,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         super().__init__(**arguments)
         self.options = sqlite
         self.memory = Memory()
+        self._lines = dict[object, Line]()
         self._begin = _begin(sqlite.begin, "", query_only=False)
         self.engine_name = "the engine"
 
@@ -163,6 +167,9 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         functions(cast("DBAPIConnection", connection))
         self.options.tell(connection)
         control.set_up(connection)
+        # A child process begins with a line in which none of its parent's stand.
+        line = os.getpid(), control.place and control.place.file
+        control.line = self._lines.setdefault(line, Line())
 
     # --- transactions
 

@@ -48,11 +48,11 @@ def rolled_back(reason: str) -> sqlite3.OperationalError:
     )
 
 
-def ended_with_its_transaction() -> sqlite3.ProgrammingError:
-    """Return the error for a stream that is read after its transaction."""
+def stream_ended() -> sqlite3.ProgrammingError:
+    """Return the error for a stream that is read after its end."""
     return sqlite3.ProgrammingError(
-        "A batch of a stream is refused: seen its transaction rolled back, which ends "
-        "it; read it to its end before, or execute it again."
+        "A batch of a stream is refused: seen the stream ended by an error, a rollback "
+        "or a close; read it to its end before, or execute it again."
     )
 
 

@@ -35,18 +35,18 @@ class Place:
     "Unlinking or renaming a database file while in use".
     """
 
-    __slots__ = ("_file", "_log", "_log_path", "path")
+    __slots__ = ("_log", "_log_path", "file", "path")
 
     def __init__(self, path: str) -> None:
         """Remember the files that are there; OSError if there is none."""
         self.path = path
-        self._file = _identity(path)
+        self.file = _identity(path)
         self._log_path = f"{path}-wal"
         self._log = _found(self._log_path)
 
     def check(self) -> None:
         """Raise `ConnectionLost` if another file, or none, is there now."""
-        if _found(self.path) != self._file:
+        if _found(self.path) != self.file:
             raise moved(self.path)
 
     def check_all(self, connection: sqlite3.Connection) -> None:
@@ -68,7 +68,7 @@ class Place:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None or code & _PRIMARY_CODE not in _SIGNS:
             return None
-        return None if _found(self.path) == self._file else moved(self.path)
+        return None if _found(self.path) == self.file else moved(self.path)
 
 
 def _identity(path: str) -> Identity:

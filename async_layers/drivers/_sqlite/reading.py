@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from async_layers.drivers._sqlite.control import READS
-from async_layers.drivers._sqlite.errors import ended_with_its_transaction
+from async_layers.drivers._sqlite.errors import stream_ended
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
         Parameters,
     )
 
+# SQLite does not commit beside one of these that is not at its end.
+_WRITES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 Batch: TypeAlias = "tuple[list[object], bool]"
 Opened: TypeAlias = "tuple[Description | None, Batch, Reading, int, int | None]"
 
@@ -28,20 +31,20 @@ class Reading:
     back for nothing; both worlds read the same rows at the same time.
     """
 
-    __slots__ = ("__weakref__", "_ahead", "_closed", "_control", "_cursor")
+    __slots__ = ("__weakref__", "_ahead", "_control", "_cursor", "closed")
 
     def __init__(self, control: Control, cursor: sqlite3.Cursor) -> None:
         """Take over an executed cursor until it is read or closed."""
         self._control = control
         self._cursor = cursor
         self._ahead = list[object]()
-        self._closed = False
+        self.closed = False
         control.add_reading(self)
 
     def read(self, connection: sqlite3.Connection, size: int | None) -> Batch:
         """Return up to `size` rows, all of them for None; and whether that was all."""
-        if self._closed:
-            raise ended_with_its_transaction()
+        if self.closed:
+            raise stream_ended()
         try:
             if size is None:
                 rows = self._ahead + self._cursor.fetchall()
@@ -60,8 +63,8 @@ class Reading:
 
     def close(self) -> None:
         """Let go of the lock that an open result holds."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._cursor.close()
 
 
@@ -85,7 +88,9 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     reading = Reading(control, cursor)
     # Read first: only then is the number of changed rows known.
     description = cursor.description
-    batch = reading.read(connection, size if description else None)
+    if not description or _WRITES.match(statement):
+        size = None
+    batch = reading.read(connection, size)
     rowcount, lastrowid = cursor.rowcount, cursor.lastrowid
     if control.wrote and batch[1]:
         control.after_writing(connection)
