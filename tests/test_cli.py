@@ -281,6 +281,8 @@ def test_wrong_use(cli: Callable[..., Ran], arguments: Sequence[str]) -> None:
         (["--url", "postgresql://u:p@ss:sesame@host/x"], "no URL of a database"),
         (["--async-driver", "psycopg"], "'psycopg' and SQLite"),
         (["--url", "sqlite:////nowhere/at/all/file.db"], "No such file"),
+        (["--url", "sqlite+aiosqlite://"], "seen 'sqlite+aiosqlite'"),
+        (["--url", "sqlite+pysqlite://"], "seen 'sqlite+pysqlite'"),
     ],
 )
 def test_refused_database(
@@ -1217,6 +1219,14 @@ def test_empty_url_is_no_default(cli: Callable[..., Ran], command: str) -> None:
     assert "--url is refused: seen a text that is no URL" in one_line(
         cli(command, "--url", "")
     )
+
+
+@pytest.mark.usefixtures("few")
+def test_url_may_name_a_dialect_of_ours(cli: Callable[..., Ran]) -> None:
+    """A URL that names our dialect of SQLite says what `sqlite://` says."""
+    ran = cli("verify", "--url", "sqlite+async_layers://")
+    assert (0, "") == (ran.code, ran.err)
+    assert "sqlite (sqlite3 | aiosqlite): 3 of 3 pairs hold" in ran.out
 
 
 def test_driver_of_the_url_is_the_driver(

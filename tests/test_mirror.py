@@ -32,6 +32,36 @@ DIFFER: dict[str, dict[str, str]] = {
         "_copy_asyncpg": "asyncpg has no blocking face",
         "_in_turns": "asyncpg's COPY would keep other tasks waiting",
     },
+    "async_layers/drivers/sqlite.py": {
+        "module": "each names its driver",
+        "imports": "aiosqlite, its thread and the greenlets are asyncio's",
+        "P": "a blocking cursor works where it is, asyncio's beside its adapter",
+        "T": "a blocking cursor works where it is, asyncio's beside its adapter",
+        "_Here": "a blocking cursor works where it is, asyncio's beside its adapter",
+        "SQLiteCursor": "asyncio's stands beside its adapter",
+        "SQLiteStreamCursor": "asyncio's stands beside its adapter",
+        "_LEGACY_TRANSACTION_CONTROL": "asyncio's connection is never asked for it",
+        "SQLiteDBAPI": "sqlite3 is a module of PEP 249 itself",
+        "SQLiteDialect:": "SQLAlchemy asks whether it is asyncio's, and can terminate",
+        "SQLiteDialect.__init__": "a Control lies beside sqlite3's connection; an "
+        "adapter has its own, and a thread that may outlive it",
+        "SQLiteDialect.get_async_dialect_cls": "a URL of the blocking world names both",
+        "SQLiteDialect.engine_created": "an adapter takes its Control along",
+        "SQLiteDialect.import_dbapi": "sqlite3 is SQLAlchemy's own choice",
+        "SQLiteDialect.get_pool_class": "asyncio's pool waits without blocking",
+        "SQLiteDialect.retrieve_dbapi_version": "aiosqlite has a version of its own",
+        "SQLiteDialect.connect": "asyncio's thread is another than the loop's",
+        "SQLiteDialect.on_connect": "the adapter makes the Control, a thread sets up",
+        "SQLiteDialect.control_of": "a Control lies beside sqlite3's connection",
+        "SQLiteDialect.new_cursor": "a Control lies beside sqlite3's connection",
+        "SQLiteDialect.do_begin": "asyncio's connection is never asked for autocommit",
+        "SQLiteDialect.do_commit": "the adapter decides whether it is a trip",
+        "SQLiteDialect.do_rollback": "the adapter decides whether it is a trip",
+        "SQLiteDialect.do_close": "the adapter closes itself",
+        "SQLiteDialect.do_terminate": "a blocking connection is closed at once",
+        "SQLiteDialect.get_driver_connection": "the pool has an adapter in its place",
+        "SQLiteDialect.disposed": "threads that were given up are waited for",
+    },
     "async_layers/engine.py": {
         "imports": "asyncio brings its own sleep()",
         "create_engine": "the world for which the URL is prepared is named",
@@ -496,6 +526,21 @@ def test_a_declaration_covers_what_is_inside() -> None:
     blocking, asyncio = (f"class A:\n    def f(self): return {n}" for n in (1, 2))
     assert ["A.f"] == [one.name for one in pair(blocking, asyncio)]
     assert [] == pair(blocking, asyncio, A="planted")
+
+
+def test_a_declaration_may_spare_what_is_inside() -> None:
+    """With a colon only the class itself may differ, and not its methods."""
+    blocking = "class A:\n    x = 1\n    def f(self): return 1"
+    asyncio = "class A:\n    x = 2\n    async def f(self): return 2"
+    declared = {"A:": "planted"}
+    assert ["A.f"] == [one.name for one in pair(blocking, asyncio, **declared)]
+    same = "class A:\n    x = 2\n    def f(self): return 2"
+    assert [
+        Problem("A:", "is declared, yet the same; remove the declaration.")
+    ] == pair(same, asyncio, **declared)
+    assert [
+        Problem("A:", "is declared, yet in neither file; remove the declaration.")
+    ] == pair("", "", **declared)
 
 
 def test_a_declaration_without_effect_is_a_problem() -> None:

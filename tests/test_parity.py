@@ -287,9 +287,50 @@ def test_server_that_says_idle_is_believed(asyncpg_place: Scratch) -> None:
         ("server", "both"),
     ]
     assert str(found[0]) == (
-        "server (async): traced 'INSERT account: in transaction', "
+        "server (async): traced 'BEGIN, INSERT account: in transaction', "
         "server 'INSERT account: idle'"
     )
+
+
+def test_begin_in_other_words_is_caught(sqlite_place: Scratch) -> None:
+    """A trace that says BEGIN is caught where SQLite was sent BEGIN IMMEDIATE."""
+    event = Event("connection", "INSERT account", 0.0, 1)
+    heard = ("BEGIN IMMEDIATE", "INSERT account")
+    recorded = Trace([Event("connection", "BEGIN", 0.0, 1), event])
+    seen = [(event, Sight("in transaction", heard, ()))]
+    found = judged(sqlite_place, server=seen, recorded=recorded)
+    assert ["server"] == [difference.part for difference in found]
+    assert (
+        "server (async): traced 'BEGIN, INSERT account: in transaction', "
+        "server 'BEGIN IMMEDIATE, INSERT account: in transaction'"
+    ) == str(found[0])
+
+
+def test_begin_that_never_went_out_is_caught(sqlite_place: Scratch) -> None:
+    """A trace that says BEGIN is caught where SQLite was sent none."""
+    event = Event("connection", "INSERT account", 0.0, 1)
+    recorded = Trace([Event("connection", "BEGIN", 0.0, 1), event])
+    seen = [(event, Sight("idle", ("INSERT account",), ()))]
+    found = judged(sqlite_place, server=seen, recorded=recorded)
+    assert (
+        "server (async): traced 'BEGIN, INSERT account: in transaction', "
+        "server 'INSERT account: idle'"
+    ) == str(found[0])
+
+
+def test_statement_that_no_event_tells_of_is_caught(sqlite_place: Scratch) -> None:
+    """What SQLite is sent after the last event is caught, also if it is all."""
+
+    async def reads_at_the_driver(engine: AsyncEngine) -> int:
+        result = await good_async(engine)
+        async with engine.connect() as connection:
+            await connection.run_sync(_run_at_the_driver, "SELECT 1 FROM document")
+        return result
+
+    found = prove(planted(reads_at_the_driver), sqlite_place).differences
+    assert "server (async): traced 'nothing more', server 'SELECT document'" in {
+        str(difference) for difference in found
+    }
 
 
 def test_lock_that_one_world_does_not_take_is_caught(asyncpg_place: Scratch) -> None:

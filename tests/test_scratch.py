@@ -13,11 +13,12 @@ from sqlalchemy.exc import ArgumentError
 
 from async_layers import engine_scope
 from async_layers._proof.scratch import Scratch, scratch
-from async_layers._proof.witness import SQLiteWitness
+from async_layers._proof.witness import Sight, SQLiteWitness
 from async_layers.embedded import embedded_postgres
 from async_layers.trace import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SEEN = [
@@ -96,6 +97,21 @@ def test_other_databases_are_refused() -> None:
             pytest.fail("there is no place")
 
 
+@pytest.mark.parametrize("driver", ["pysqlite", "aiosqlite"])
+def test_stock_dialects_of_sqlite_are_refused(driver: str) -> None:
+    """The facts are not about SQLAlchemy's own dialects, and the sentence says so."""
+    with pytest.raises(ArgumentError, match=rf"seen 'sqlite\+{driver}', whose trans"):
+        with scratch(f"sqlite+{driver}://"):
+            pytest.fail("there is no place")
+
+
+def test_place_is_that_of_a_dialect_of_ours() -> None:
+    """A URL may name our dialects, for either world."""
+    with scratch("sqlite+async_layers_async://") as place:
+        assert "sqlite+async_layers" == place.urls["sync"].drivername
+        assert "sqlite+async_layers_async" == place.urls["async"].drivername
+
+
 def test_statements_of_a_trigger_are_sqlites_own(tmp_path: Path) -> None:
     """The witness hears what SQLite was sent, not what a trigger adds."""
     witness = SQLiteWitness(tmp_path / "file.db")
@@ -110,3 +126,71 @@ def test_statements_of_a_trigger_are_sqlites_own(tmp_path: Path) -> None:
         assert ("BEGIN", "INSERT a") == sight.statements
         assert "in transaction; write lock" == str(sight)
         connection.rollback()
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Return a connection that begins and ends only when it is told to."""
+    file = tmp_path / "file.db"
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE a (id INT)")
+        yield connection
+
+
+@pytest.fixture
+def witness(connection: sqlite3.Connection, tmp_path: Path) -> SQLiteWitness:
+    """Return a witness of the connection."""
+    witness = SQLiteWitness(tmp_path / "file.db")
+    witness.attend(connection)
+    return witness
+
+
+def test_begin_of_a_statement_that_failed_is_believed(
+    connection: sqlite3.Connection, witness: SQLiteWitness
+) -> None:
+    """SQLite does not tell of what it cannot prepare; its BEGIN went out and did."""
+    connection.execute("BEGIN")
+    with pytest.raises(sqlite3.OperationalError):
+        connection.execute("SELECT * FROM nowhere")
+    failed = Event("connection", "SELECT nowhere", 0.0, failed=True)
+    assert Sight("in transaction", ("BEGIN",), ()) == witness.see(failed, connection)
+
+
+def test_begin_that_was_refused_began_nothing(
+    connection: sqlite3.Connection, witness: SQLiteWitness, tmp_path: Path
+) -> None:
+    """The statement that an event names did nothing if the event failed."""
+    with closing(sqlite3.connect(tmp_path / "file.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError):
+            connection.execute("BEGIN IMMEDIATE")
+        failed = Event("connection", "BEGIN IMMEDIATE", 0.0, failed=True)
+        seen = witness.see(failed, connection)
+    assert Sight("idle", ("BEGIN IMMEDIATE",), ("write lock",)) == seen
+
+
+def test_rollback_by_sqlite_is_asked_for(
+    connection: sqlite3.Connection, witness: SQLiteWitness
+) -> None:
+    """SQLite does not tell that it rolled back by itself; the witness asks it."""
+    connection.execute("CREATE UNIQUE INDEX one ON a (id)")
+    witness.start()
+    twice = "INSERT OR ROLLBACK INTO a VALUES (1), (1)"
+    connection.execute("BEGIN")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(twice)
+    failed = Event("connection", "INSERT a", 0.0, failed=True)
+    ended = Event("connection", "ROLLBACK (by the database)", 0.0)
+    assert "in transaction" == witness.see(failed, connection).state
+    assert "idle" == witness.see(ended, connection).state
+
+
+def test_witness_knows_what_no_event_told(
+    connection: sqlite3.Connection, witness: SQLiteWitness
+) -> None:
+    """What is sent after the last event is not forgotten."""
+    connection.execute("SELECT id FROM a")
+    witness.see(Event("connection", "SELECT a", 0.0), connection)
+    assert [] == witness.untold()
+    connection.execute("DELETE FROM a")
+    assert ["DELETE a"] == witness.untold()

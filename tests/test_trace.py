@@ -26,7 +26,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 import async_layers
-from async_layers import SQLiteOptions, async_engine_scope, engine_scope, trace
+from async_layers import (
+    SQLiteOptions,
+    async_engine_scope,
+    async_transaction,
+    engine_scope,
+    trace,
+    transaction,
+)
 from async_layers._trace.connection_lane import ConnectionLane
 from async_layers._trace.record import Record
 from async_layers._trace.session_lane import SessionLane
@@ -108,14 +115,66 @@ def test_begin_of_stock_sqlite_is_where_the_driver_sends_it(sqlite_url: str) -> 
     assert "SELECT account\nBEGIN\nINSERT account\nCOMMIT" in str(seen)
 
 
-def test_transaction_that_sends_nothing_leaves_no_commit(
-    asyncpg_place: Scratch,
-) -> None:
-    """COMMIT appears where the server gets it."""
-    with engine_scope(asyncpg_place.urls["sync"], wait=1.0) as engine:
+def test_transaction_that_sends_nothing_leaves_no_commit(place: Scratch) -> None:
+    """BEGIN and COMMIT appear where the server gets them."""
+    with engine_scope(place.urls["sync"], wait=1.0) as engine:
         with trace(engine) as seen, engine.begin():
             pass
         assert "checkout\nreset\ncheckin" == str(seen)
+
+
+def test_begin_is_told_in_its_words(engine: Engine) -> None:
+    """BEGIN IMMEDIATE is told where SQLite gets it, with the first statement."""
+    with trace(engine) as seen, transaction(engine, write=True) as connection:
+        connection.execute(select(Account))
+        connection.execute(select(Account))
+    assert [
+        "BEGIN IMMEDIATE",
+        "SELECT account",
+        "SELECT account",
+        "COMMIT",
+    ] == str(seen).splitlines()[1:5]
+
+
+async def test_begin_is_told_in_its_words_under_asyncio(
+    sqlite_place: Scratch,
+) -> None:
+    """BEGIN IMMEDIATE is told where SQLite gets it, with the first statement."""
+    sqlite_place.fresh()
+    async with async_engine_scope(sqlite_place.urls["async"]) as engine:
+        with trace(engine) as seen:
+            async with async_transaction(engine, write=True) as connection:
+                await connection.execute(select(Account))
+                await connection.execute(select(Account))
+    assert [
+        "BEGIN IMMEDIATE",
+        "SELECT account",
+        "SELECT account",
+        "COMMIT",
+    ] == str(seen).splitlines()[2:6]
+
+
+def test_begin_that_is_refused_is_told(sqlite_url: str) -> None:
+    """A BEGIN that meets a lock is marked, and so is the statement that it stopped."""
+    heard = list[str]()
+    impatient = SQLiteOptions(busy_timeout=0.0)
+    with engine_scope(sqlite_url, sqlite=impatient) as engine:
+        Base.metadata.create_all(engine)
+        with transaction(engine, write=True) as first:
+            first.execute(select(Account))
+            with trace(
+                engine, observe=lambda event, _: heard.append(str(event))
+            ) as seen:
+                with pytest.raises(OperationalError, match="locked"):
+                    with transaction(engine, write=True) as second:
+                        second.execute(select(Account))
+    assert [
+        "BEGIN IMMEDIATE (failed)",
+        "SELECT account (failed)",
+        "reset",
+        "checkin",
+    ] == str(seen).splitlines()[2:]
+    assert ["BEGIN IMMEDIATE (failed)", "SELECT account (failed)"] == heard
 
 
 def test_second_connection_has_its_number(engine: Engine) -> None:
@@ -201,6 +260,37 @@ def test_rollback_by_the_database_is_told(engine: Engine) -> None:
     ] == str(seen).splitlines()[2:]
 
 
+def test_transaction_that_is_over_is_not_begun_again(engine: Engine) -> None:
+    """What SQLite rolled back by itself is told once, until a rollback is asked for."""
+    twice = text("INSERT OR ROLLBACK INTO account VALUES (3, 'c', 1), (3, 'c', 1)")
+    with trace(engine) as seen, engine.connect() as connection:
+        for _ in range(2):
+            with pytest.raises(IntegrityError):
+                connection.execute(twice)
+            with pytest.raises(OperationalError, match="The transaction is gone"):
+                connection.execute(select(Account))
+            connection.rollback()
+    assert [
+        "BEGIN",
+        "INSERT account (failed)",
+        "ROLLBACK (by the database)",
+        "SELECT account (failed)",
+    ] * 2 == str(seen).splitlines()[1:-2]
+
+
+def test_trace_may_begin_after_a_rollback_by_the_database(engine: Engine) -> None:
+    """A transaction that was over before the trace is not told of."""
+    twice = text("INSERT OR ROLLBACK INTO account VALUES (3, 'c', 1), (3, 'c', 1)")
+    with engine.connect() as connection:
+        with pytest.raises(IntegrityError):
+            connection.execute(twice)
+        with trace(engine) as seen:
+            with pytest.raises(OperationalError, match="The transaction is gone"):
+                connection.execute(select(Account))
+            connection.rollback()
+    assert "SELECT account (failed)" == str(seen)
+
+
 def test_connection_that_is_lost_says_nothing(engine: Engine) -> None:
     """A connection that was invalidated has no transaction, until it connects anew."""
     with trace(engine) as seen, engine.connect() as connection:
@@ -281,7 +371,6 @@ def test_observer_is_told_of_the_connections_events(engine: Engine) -> None:
     with trace(engine, observe=observe), engine.begin() as connection:
         connection.execute(select(Account))
     assert heard == [
-        "BEGIN Connection",
         "SELECT account Connection",
         "COMMIT Connection",
     ]
@@ -380,16 +469,13 @@ def test_listeners_of_all_engines_are_still_heard(sqlite_url: str) -> None:
 def test_listener_that_comes_meanwhile_is_still_heard(sqlite_url: str) -> None:
     """A listener that is added during a trace, to an event that it has not, stays."""
     heard = list[str]()
-    with engine_scope(sqlite_url, sqlite=NO_LISTENERS) as engine:
+    with engine_scope(sqlite_url) as engine:
         vars(engine).pop("_has_events", None)
         with trace(engine):
             event.listen(engine, "savepoint", lambda *_: heard.append("savepoint"))
         with engine.begin() as connection, connection.begin_nested():
             pass
     assert ["savepoint"] == heard
-
-
-NO_LISTENERS = SQLiteOptions(begin=None)
 
 
 async def test_traces_begin_and_end_while_others_work(sqlite_url: str) -> None:

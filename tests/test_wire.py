@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aiosqlite
 import pytest
 
-from async_layers._wire import backend_pid, driver_of, in_transaction
+from async_layers._wire import backend_pid, control_of, driver_of, in_transaction
 from async_layers.engine import engine_scope
 from async_layers.engine_async import async_engine_scope
 
@@ -44,6 +44,24 @@ async def test_driver_says_what_the_server_says_under_asyncio(place: Scratch) ->
             assert place.drivers["async"] == driver_of(driver)
             assert (backend_pid(driver) is None) == (place.database == "sqlite")
     assert in_transaction(driver) is False  # it is closed
+
+
+def test_dialect_of_ours_knows_its_begin(sqlite_url: str) -> None:
+    """The words of a BEGIN are known from the first statement to the end."""
+    with engine_scope(sqlite_url) as engine, engine.connect() as connection:
+        control = control_of(engine.dialect, connection.connection.dbapi_connection)
+        assert control is not None
+        assert (None, False) == (control.begin, control.began)
+        connection.exec_driver_sql("SELECT 1")
+        assert ("BEGIN", True) == (control.begin, control.began)
+        connection.rollback()
+        assert (None, False) == (control.begin, control.began)
+
+
+def test_dialect_of_others_knows_nothing(asyncpg_place: Scratch) -> None:
+    """Only our dialects say what they have begun with."""
+    dialect = asyncpg_place.urls["sync"].get_dialect()()
+    assert control_of(dialect, object()) is None
 
 
 def test_driver_that_is_not_known_says_nothing() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from async_layers._cli.signals import deafen, stoppable
 from async_layers._proof.facts import DATABASES
-from async_layers._proof.scratch import scratch
+from async_layers._proof.scratch import refuse_stock, scratch
 from async_layers.embedded import embedded_postgres
 
 if TYPE_CHECKING:
@@ -94,12 +94,21 @@ def database_of(where: Where) -> str:
             f"--url is refused: seen a database of {name!r}; "
             "write a URL of sqlite or postgresql."
         )
+    if not where.postgres:
+        _refuse_stock(_parse_url(where))
     if where.async_driver and name == "sqlite":
         raise click.UsageError(
             f"--async-driver is refused: seen {where.async_driver!r} and SQLite; "
             "add --postgres, or the --url of a PostgreSQL server."
         )
     return name
+
+
+def _refuse_stock(url: URL) -> None:
+    try:
+        refuse_stock(url)
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _parse_url(where: Where) -> URL:

@@ -69,7 +69,7 @@ def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scrat
     the folder of temporary files), on PostgreSQL a schema with a random name.
     """
     given = make_url(url)
-    _refuse_stock(given)
+    refuse_stock(given)
     sync_url = prepare_url(given.set(drivername=given.get_backend_name()), "sync").url
     async_url = given
     if asyncio_driver:
@@ -89,12 +89,12 @@ def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scrat
         )
 
 
-def _refuse_stock(url: URL) -> None:
+def refuse_stock(url: URL) -> None:
     """Refuse SQLAlchemy's own dialects of SQLite: the facts are not theirs."""
     database, _, driver = url.drivername.partition("+")
     if database == "sqlite" and driver and not driver.startswith("async_layers"):
         raise ArgumentError(
-            f"The driver is refused: seen {url.drivername!r}, whose transactions are "
+            f"A driver is refused: seen {url.drivername!r}, whose transactions are "
             "others than those of async_layers; write 'sqlite://'."
         )
 

@@ -27,8 +27,9 @@ class Wire:
 
     `pending` is an event that SQLAlchemy announced and that is not over.
     `believed` is whether SQLAlchemy thinks of a transaction, for drivers that
-    do not say; a driver that is `gone` is not asked any more. `control` knows what
-    a dialect of ours has begun with, and `told` is whether the record says so.
+    do not say; a driver that is `gone` is not asked any more. `control` is what a
+    dialect of ours knows of it, once it is `known`; `told` is whether the record
+    says that it has begun.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Wire:
     believed: bool = False
     pending: Event | None = None
     gone: bool = False
+    known: bool = False
     control: Control | None = None
     told: bool = False
 
@@ -107,7 +109,8 @@ class Record:
         if pooled is None or not connection._allow_autobegin:  # noqa: SLF001
             return None
         wire = self.wire(pooled.dbapi_connection)
-        if wire.control is None:
+        if not wire.known:
+            wire.known = True
             wire.control = control_of(connection.dialect, pooled.dbapi_connection)
             wire.has_begun()  # before the trace did
         return wire

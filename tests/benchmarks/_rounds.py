@@ -11,6 +11,8 @@ from tests.benchmarks._measure import NOISE, SAMPLE_SECONDS, sample
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tests.benchmarks._measure import Sample
+
 
 @dataclass(frozen=True)
 class Line:
@@ -70,7 +72,7 @@ class Verdict:
 
 
 def measure(
-    works: Mapping[str, Callable[[int], None]], rounds: int
+    works: Mapping[str, Callable[[int], Sample | None]], rounds: int
 ) -> dict[str, list[float]]:
     """Return the microseconds of one time, of each side in each round.
 

@@ -48,10 +48,10 @@ def connect(engine: Engine) -> Iterator[Callable[[], None]]:
 @contextmanager
 def autocommit(engine: Engine) -> Iterator[Callable[[], None]]:
     """Do the same in autocommit."""
-    reading = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def unit() -> None:
-        with reading.connect() as connection:
+        with engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(ONE).all()
 
     yield unit

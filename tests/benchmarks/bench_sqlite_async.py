@@ -50,10 +50,10 @@ async def autocommit(
     engine: AsyncEngine,
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Do the same in autocommit."""
-    reading = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def unit() -> None:
-        async with reading.connect() as connection:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             (await connection.execute(ONE)).all()
 
     yield unit

@@ -7,10 +7,10 @@ to aiosqlite's thread and back that was measured in the same round.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.benchmarks._rounds import Line, Verdict, measure, standing, verdict
-from tests.benchmarks._sides import (
+from tests.benchmarks._opening import (
     ASYNC_OURS,
     ASYNC_STOCK,
     HOP,
@@ -18,10 +18,9 @@ from tests.benchmarks._sides import (
     STOCK,
     TO_THREAD_OURS,
     TO_THREAD_STOCK,
-    database,
-    sides,
-    trips,
 )
+from tests.benchmarks._rounds import Line, Verdict, measure, standing, verdict
+from tests.benchmarks._sides import database, sides, trips
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +41,7 @@ class Work(NamedTuple):
 
 
 WORKS = {
-    "select": Work("SELECT, connection open", faster=2.5, floor=1.4),
+    "select": Work("SELECT, connection open", faster=2.5, floor=1.4, thread=1.0),
     "connect": Work("connect, SELECT, close", faster=3.0, floor=1.4, thread=1.0),
     "autocommit": Work("the same in autocommit", floor=1.4, thread=1.0),
     "get": Work("`session.get`", faster=2.0),
@@ -56,6 +55,7 @@ WORKS = {
 def results(pairs: int) -> Iterator[Line | Standing | Verdict]:
     """Yield the table of medians, row by row, then the ratios that have targets."""
     verdicts = list[Verdict]()
+    load = os.getloadavg()[0]
     with database() as full, asyncio.Runner() as runner:
         for key, work in WORKS.items():
             what = key.partition("_")[0]
@@ -73,6 +73,8 @@ def results(pairs: int) -> Iterator[Line | Standing | Verdict]:
     yield Line("")
     yield from _headings("ratio", "of", "median (quartiles)", "target", "")
     yield from verdicts
+    yield Line("")
+    yield Line(f"{pairs} rounds, load before it {load:.1f}; a busy machine says little")
 
 
 def _headings(*names: str) -> Iterator[Line]:

@@ -1,0 +1,314 @@
+"""AUTOCOMMIT is autocommit, for one connection or a whole engine, and then ends, under asyncio."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from async_layers import SQLiteOptions, async_read
+from tests.sqlite._dialects import OURS, wrong_on
+from tests.sqlite._ground import (
+    CARL,
+    DORA,
+    EVE,
+    NAMES,
+    Person,
+    async_driver_of,
+    async_engine_on,
+    begin_as_documented,
+    fresh,
+    names,
+    sent,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
+
+
+@wrong_on("aiosqlite", "with the documented recipe BEGIN goes out in AUTOCOMMIT, too")
+async def test_autocommit_of_a_connection_keeps_its_rows(
+    driver: str, tmp_path: Path
+) -> None:
+    """In AUTOCOMMIT others see a row at once, and no rollback undoes it."""
+    file = fresh(tmp_path)
+    async with async_engine_on(driver, file) as engine:
+        if driver != OURS:
+            begin_as_documented(engine.sync_engine)
+        seen = sent(engine.sync_engine)
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(CARL)
+            assert ["carl"] == names(file)
+            await connection.rollback()
+    assert ["carl"] == names(file)
+    assert ["INSERT INTO person VALUES (1, 'carl')"] == seen
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [AUTOCOMMIT, {"execution_options": AUTOCOMMIT}],
+    ids=["level", "option"],
+)
+async def test_autocommit_of_an_engine_keeps_its_rows(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    """In AUTOCOMMIT no connection of the engine begins, nor does the second user."""
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file, pool_size=1, **arguments) as engine:
+        seen = sent(engine.sync_engine)
+        async with engine.connect() as connection:
+            await connection.execute(CARL)
+        async with engine.connect() as connection:
+            await connection.execute(DORA)
+    assert ["carl", "dora"] == names(file)
+    assert [
+        "INSERT INTO person VALUES (1, 'carl')",
+        "INSERT INTO person VALUES (2, 'dora')",
+    ] == seen
+
+
+async def test_autocommit_of_an_engines_copy_is_its_own(tmp_path: Path) -> None:
+    """An engine with AUTOCOMMIT beside one without share a pool, not the level."""
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file, pool_size=1) as engine:
+        async with engine.execution_options(**AUTOCOMMIT).connect() as connection:
+            await connection.execute(CARL)
+        async with engine.connect() as connection:
+            await connection.execute(DORA)
+    assert ["carl"] == names(file)
+
+
+async def test_next_user_of_a_connection_is_transactional_again(tmp_path: Path) -> None:
+    """AUTOCOMMIT ends when its connection goes back to the pool."""
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file, pool_size=1) as engine:
+        seen = sent(engine.sync_engine)
+        async with async_read(engine) as connection:
+            await connection.execute(CARL)
+        async with engine.connect() as connection:
+            await connection.execute(DORA)
+    assert ["carl"] == names(file)
+    assert [
+        "INSERT INTO person VALUES (1, 'carl')",
+        "BEGIN",
+        "INSERT INTO person VALUES (2, 'dora')",
+        "ROLLBACK",
+    ] == seen
+
+
+async def test_session_in_autocommit_keeps_what_it_flushed(tmp_path: Path) -> None:
+    """What a session flushes in AUTOCOMMIT no rollback undoes."""
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file, isolation_level="AUTOCOMMIT") as engine:
+        async with AsyncSession(engine) as session:
+            session.add(Person(id=1, name="carl"))
+            await session.flush()
+            await session.rollback()
+    assert ["carl"] == names(file)
+
+
+async def test_autocommit_has_no_begin_of_any_kind(tmp_path: Path) -> None:
+    """An option that says how to begin says nothing in AUTOCOMMIT."""
+    file = fresh(tmp_path)
+    options = SQLiteOptions(begin="IMMEDIATE")
+    async with async_engine_on(OURS, file, sqlite=options) as engine:
+        seen = sent(engine.sync_engine)
+        async with async_read(engine) as connection:
+            await connection.execute(CARL)
+    assert ["INSERT INTO person VALUES (1, 'carl')"] == seen
+
+
+@wrong_on("aiosqlite", "ROLLBACK TO leaves the savepoint, and a transaction, open")
+async def test_savepoint_in_autocommit_leaves_no_transaction(
+    driver: str, tmp_path: Path
+) -> None:
+    """After a savepoint that was rolled back, AUTOCOMMIT goes on."""
+    file = fresh(tmp_path)
+    async with async_engine_on(driver, file) as engine:
+        async with async_read(engine) as connection:
+            with pytest.raises(LookupError):
+                async with connection.begin_nested():
+                    await connection.execute(CARL)
+                    raise LookupError
+            await connection.execute(DORA)
+    assert ["dora"] == names(file)
+
+
+async def test_own_begin_in_autocommit_does_not_outlive_its_user(
+    tmp_path: Path,
+) -> None:
+    """A BEGIN of one's own is rolled back when the connection is given back."""
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file, pool_size=1) as engine:
+        async with async_read(engine) as connection:
+            await connection.execute(text("BEGIN"))
+            await connection.execute(CARL)
+        async with async_read(engine) as connection:
+            await connection.execute(DORA)
+    assert ["dora"] == names(file)
+
+
+async def test_level_is_refused_in_a_transaction(tmp_path: Path) -> None:
+    """SQLAlchemy refuses to change the level while a transaction is open."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        async with engine.connect() as connection:
+            await connection.execute(CARL)
+            with pytest.raises(InvalidRequestError, match="may not be altered"):
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@wrong_on("aiosqlite", "sqlite3 commits what is open when the level changes")
+async def test_change_of_level_commits_nothing(driver: str, tmp_path: Path) -> None:
+    """A transaction that only the driver knows of is not committed on the way."""
+    file = fresh(tmp_path)
+    async with async_engine_on(driver, file) as engine:
+        async with engine.connect() as connection:
+            dbapi = await async_driver_of(connection)
+            await dbapi.execute(CARL.text)
+            with suppress(InvalidRequestError):
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+    assert [] == names(file)
+
+
+async def test_level_is_refused_in_a_transaction_of_the_driver(tmp_path: Path) -> None:
+    """A transaction that only the driver knows of is refused by the dialect."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        async with engine.connect() as connection:
+            dbapi = await async_driver_of(connection)
+            await dbapi.execute(CARL.text)
+            with pytest.raises(InvalidRequestError, match="seen a transaction that is"):
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def test_read_uncommitted_ends_with_its_user(tmp_path: Path) -> None:
+    """READ UNCOMMITTED is told to SQLite, and taken back for the next user."""
+    async with async_engine_on(OURS, fresh(tmp_path), pool_size=1) as engine:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ UNCOMMITTED")
+            assert "READ UNCOMMITTED" == await connection.get_isolation_level()
+            assert 1 == await connection.scalar(text("PRAGMA read_uncommitted"))
+        async with engine.connect() as connection:
+            assert "SERIALIZABLE" == await connection.get_isolation_level()
+            assert 0 == await connection.scalar(text("PRAGMA read_uncommitted"))
+
+
+async def test_asking_for_the_level_begins_nothing(tmp_path: Path) -> None:
+    """`get_isolation_level()` looks, and sends no BEGIN."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine.sync_engine)
+        async with engine.connect() as connection:
+            assert "SERIALIZABLE" == await connection.get_isolation_level()
+    assert ["PRAGMA read_uncommitted"] == seen
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "VACUUM",
+        "  vacuum",
+        "/* nightly */ VACUUM",
+        "-- nightly\nVACUUM",
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA main.journal_mode = DELETE",
+        'PRAGMA "main".journal_mode = DELETE',
+        "PRAGMA synchronous = OFF",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ],
+)
+async def test_what_sqlite_cannot_do_in_a_transaction_has_none(
+    statement: str, tmp_path: Path
+) -> None:
+    """No BEGIN goes ahead of a statement that SQLite does not run after one."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine.sync_engine)
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+    assert [] == [it for it in seen if it.startswith("BEGIN")]
+
+
+async def test_vacuum_in_a_transaction_is_sqlites_error(tmp_path: Path) -> None:
+    """VACUUM after another statement is refused by SQLite, and nothing is lost."""
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file) as engine:
+        async with engine.begin() as connection:
+            await connection.execute(CARL)
+            with pytest.raises(OperationalError, match="cannot VACUUM"):
+                await connection.execute(text("VACUUM"))
+            await connection.execute(DORA)
+    assert ["carl", "dora"] == names(file)
+
+
+async def test_transaction_goes_on_after_a_pragma(tmp_path: Path) -> None:
+    """After a first statement without a BEGIN the second one begins."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine.sync_engine)
+        async with engine.begin() as connection:
+            await connection.execute(text("PRAGMA synchronous = NORMAL"))
+            await connection.execute(CARL)
+    assert [
+        "PRAGMA synchronous = NORMAL",
+        "BEGIN",
+        "INSERT INTO person VALUES (1, 'carl')",
+        "COMMIT",
+    ] == seen
+
+
+VISIT = text("INSERT INTO visit VALUES (1, 99)")
+
+
+async def test_foreign_keys_hold_from_the_first_statement(tmp_path: Path) -> None:
+    """The first statement of the first connection is checked already."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        async with engine.connect() as connection:
+            with pytest.raises(IntegrityError, match="FOREIGN KEY constraint failed"):
+                await connection.execute(VISIT)
+
+
+@wrong_on("aiosqlite", "with the documented recipe the PRAGMA comes after BEGIN")
+async def test_foreign_keys_can_be_turned_off_and_on(
+    driver: str, tmp_path: Path
+) -> None:
+    """PRAGMA foreign_keys takes effect where it is a transaction's first statement."""
+    async with async_engine_on(driver, fresh(tmp_path)) as engine:
+        if driver != OURS:
+            begin_as_documented(engine.sync_engine)
+        async with engine.connect() as connection:
+            await connection.execute(text("PRAGMA foreign_keys = OFF"))
+            await connection.execute(VISIT)
+            await connection.rollback()
+            await connection.execute(text("PRAGMA foreign_keys = ON"))
+            with pytest.raises(IntegrityError):
+                await connection.execute(VISIT)
+
+
+async def test_foreign_keys_are_the_users_own_in_a_listener(tmp_path: Path) -> None:
+    """What a connect listener says about foreign_keys comes after the dialect."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+
+        def connect(connection: Any, _: object) -> None:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA foreign_keys = OFF")
+            cursor.close()
+
+        event.listen(engine.sync_engine, "connect", connect)
+        async with engine.begin() as connection:
+            await connection.execute(VISIT)
+            assert 0 == await connection.scalar(text("PRAGMA foreign_keys"))
+
+
+async def test_what_is_committed_is_read_in_autocommit(tmp_path: Path) -> None:
+    """Each statement in AUTOCOMMIT sees what others have committed by then."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        async with async_read(engine) as connection:
+            assert [] == list(await connection.scalars(NAMES))
+            async with engine.begin() as writer:
+                await writer.execute(EVE)
+            assert ["eve"] == list(await connection.scalars(NAMES))

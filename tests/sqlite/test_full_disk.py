@@ -1,0 +1,248 @@
+"""What a full disk leaves: a whole transaction or none, and a pool."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from tests.sqlite._dialects import OURS, wrong_on
+from tests.sqlite._hostile import ADD, engine_in, ids, is_sound, made, seen
+from tests.sqlite._processes import told_by
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+SECOND_HALF = "the rest of the transaction is committed without its beginning"
+
+BIG = text("INSERT INTO t VALUES (:id, zeroblob(100000))")
+LIMIT = text("PRAGMA max_page_count = 10")
+GONE = (
+    "The transaction is gone: seen SQLite roll it back after 'database or disk is "
+    "full'; write rollback() and run the whole transaction again."
+)
+
+both_journals = pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+
+
+def fill(connection: Connection) -> OperationalError:
+    """Write a row, and one that is too big; return the error."""
+    connection.execute(LIMIT)
+    connection.execute(ADD, {"id": 2})
+    with pytest.raises(OperationalError) as caught:
+        connection.execute(BIG, {"id": 3})
+    return caught.value
+
+
+# --- a database that may not grow
+
+
+@both_journals
+@wrong_on("pysqlite", SECOND_HALF)
+def test_full_disk_leaves_no_half_of_a_transaction(
+    driver: str, journal: str, tmp_path: Path
+) -> None:
+    """Whoever goes on after the error commits nothing: SQLite has rolled back."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, driver, file) as engine:
+        with suppress(OperationalError):
+            with engine.begin() as connection:
+                fill(connection)
+                connection.execute(ADD, {"id": 4})
+    assert [1] == ids(file)
+
+
+@both_journals
+def test_full_disk_is_an_operational_error(journal: str, tmp_path: Path) -> None:
+    """The error is SQLite's own."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        error = fill(connection)
+    assert seen(error) == (
+        "OperationalError",
+        "database or disk is full",
+        "SQLITE_FULL",
+    )
+
+
+@both_journals
+def test_statement_after_a_full_disk_is_refused(journal: str, tmp_path: Path) -> None:
+    """A transaction that SQLite has rolled back takes no more statements."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        fill(connection)
+        with pytest.raises(OperationalError) as caught:
+            connection.execute(ADD, {"id": 4})
+    assert GONE == str(caught.value.orig)
+
+
+@both_journals
+def test_commit_after_a_full_disk_is_refused(journal: str, tmp_path: Path) -> None:
+    """A transaction that SQLite has rolled back is not said to be committed."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        fill(connection)
+        with pytest.raises(OperationalError) as caught:
+            connection.commit()
+    assert GONE == str(caught.value.orig)
+
+
+@both_journals
+def test_connection_goes_on_after_the_rollback(journal: str, tmp_path: Path) -> None:
+    """The next transaction of the same connection is like any other."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        fill(connection)
+        connection.rollback()
+        connection.execute(ADD, {"id": 4})
+        connection.commit()
+    assert [1, 4] == ids(file)
+
+
+@both_journals
+def test_pool_goes_on_after_a_full_disk(journal: str, tmp_path: Path) -> None:
+    """The next user of the connection finds nothing of the transaction."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine:
+        with pytest.raises(OperationalError, match="full"):
+            with engine.begin() as first:
+                raise fill(first)
+        assert 0 == engine.pool.checkedout()  # type: ignore[attr-defined]
+        with engine.begin() as second:
+            second.execute(ADD, {"id": 4})
+    assert [1, 4] == ids(file)
+
+
+@both_journals
+def test_full_disk_in_a_savepoint_ends_the_transaction(
+    journal: str, tmp_path: Path
+) -> None:
+    """SQLite rolls back all of it, and there is no savepoint left to return to."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine:
+        with pytest.raises(OperationalError, match="The transaction is gone"):
+            with engine.begin() as connection:
+                connection.execute(ADD, {"id": 9})
+                with suppress(OperationalError):
+                    with connection.begin_nested():
+                        fill(connection)
+                connection.execute(ADD, {"id": 4})
+    assert [1] == ids(file)
+
+
+@both_journals
+def test_full_disk_leaves_none_of_many_rows(journal: str, tmp_path: Path) -> None:
+    """An INSERT of many rows, the last of which has no room, has inserted none."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine:
+        with pytest.raises(OperationalError, match="full"):
+            with engine.begin() as connection:
+                connection.execute(LIMIT)
+                rows = text("INSERT INTO t VALUES (:id, zeroblob(:size))")
+                sizes = [{"id": n, "size": 10**n} for n in range(2, 7)]
+                connection.execute(rows, sizes)
+    assert [1] == ids(file)
+
+
+@both_journals
+def test_full_disk_leaves_what_autocommit_has_committed(
+    journal: str, tmp_path: Path
+) -> None:
+    """In AUTOCOMMIT the row that has no room is the only one that is missing."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        fill(connection)
+        connection.execute(ADD, {"id": 4})
+    assert [1, 2, 4] == ids(file)
+
+
+@both_journals
+def test_session_goes_on_after_a_full_disk(journal: str, tmp_path: Path) -> None:
+    """A session that has rolled back begins again."""
+    file = made(tmp_path, journal, 1)
+    with engine_in(journal, OURS, file) as engine, Session(engine) as session:
+        fill(session.connection())
+        session.rollback()
+        session.execute(ADD, {"id": 4})
+        session.commit()
+    assert [1, 4] == ids(file)
+
+
+# --- a file system that takes no more
+
+
+def write_beyond_a_limit(journal: str, path: str) -> list[object]:
+    """Say what COMMIT answers when the pages have no room on the disk."""
+    file = Path(path)
+    told = list[object]()
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+        connection.execute(ADD, {"id": 2})
+        connection.execute(BIG, {"id": 3})
+        try:
+            connection.commit()
+        except DBAPIError as error:
+            told.append(seen(error))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        connection.rollback()
+        connection.execute(ADD, {"id": 4})
+        connection.commit()
+    return [*told, ids(file), is_sound(file)]
+
+
+def spill_beyond_a_limit(journal: str, path: str) -> list[object]:
+    """Say what a statement answers, and the next one, when the cache is too small."""
+    file = Path(path)
+    told = list[object]()
+    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA cache_size = 5")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+        connection.execute(ADD, {"id": 2})
+        for statement in (BIG, ADD):
+            try:
+                connection.execute(statement, {"id": 3})
+            except DBAPIError as error:
+                told.append(seen(error))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        connection.rollback()
+        connection.execute(ADD, {"id": 4})
+        connection.commit()
+    return [*told, ids(file), is_sound(file)]
+
+
+@both_journals
+def test_commit_that_cannot_be_written_is_rolled_back(
+    journal: str, tmp_path: Path
+) -> None:
+    """An input/output error at COMMIT leaves nothing of the transaction."""
+    file = made(tmp_path, journal, 1)
+    assert told_by(write_beyond_a_limit, journal, file) == [
+        ["OperationalError", "disk I/O error", "SQLITE_IOERR_WRITE"],
+        [1, 4],
+        True,
+    ]
+
+
+@both_journals
+def test_statement_that_cannot_be_written_ends_the_transaction(
+    journal: str, tmp_path: Path
+) -> None:
+    """An input/output error in a statement leaves nothing, and the next is refused."""
+    file = made(tmp_path, journal, 1)
+    gone = (
+        "The transaction is gone: seen SQLite roll it back after 'disk I/O error'; "
+        "write rollback() and run the whole transaction again."
+    )
+    assert told_by(spill_beyond_a_limit, journal, file) == [
+        ["OperationalError", "disk I/O error", "SQLITE_IOERR_WRITE"],
+        ["OperationalError", gone, ""],
+        [1, 4],
+        True,
+    ]

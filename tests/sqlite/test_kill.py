@@ -1,0 +1,158 @@
+"""What is left of a process that is killed in the middle of its commits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from async_layers import async_engine_scope, engine_scope
+from tests.sqlite._dialects import OURS
+from tests.sqlite._hostile import (
+    ADD,
+    IDS,
+    async_engine_in,
+    engine_in,
+    ids,
+    is_sound,
+    made,
+)
+from tests.sqlite._processes import started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+# All of them keep what is committed when a process is killed; when the power fails,
+# only WAL and FULL. Source: https://sqlite.org/pragma.html#pragma_synchronous.
+SETTINGS = [("WAL", "FULL"), ("WAL", "NORMAL"), ("DELETE", "FULL")]
+COMMITS = 100  # after which the process is killed, while it goes on
+
+
+def synchronize(engine: Engine, mode: str) -> None:
+    """Tell each connection how soon its commits have to be on the disk."""
+
+    def connect(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA synchronous = {mode}")
+        cursor.close()
+
+    event.listen(engine, "connect", connect)
+
+
+def killer() -> Event:
+    """Return an event at which this process is killed, wherever it is by then."""
+    enough = Event()
+
+    def kill() -> None:
+        enough.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Thread(target=kill, daemon=True).start()
+    return enough
+
+
+def acknowledge(id_: int, enough: Event) -> None:
+    """Tell the parent process of a commit, at once."""
+    os.write(1, b"%d\n" % id_)
+    if id_ == COMMITS:
+        enough.set()
+
+
+def commit(journal: str, mode: str, path: str) -> None:
+    """Commit row after row until the process is killed."""
+    enough = killer()
+    with engine_in(journal, OURS, Path(path)) as engine:
+        synchronize(engine, mode)
+        for id_ in count(1):
+            with engine.begin() as connection:
+                connection.execute(ADD, {"id": id_})
+            acknowledge(id_, enough)
+
+
+async def async_commit(journal: str, mode: str, path: str) -> None:
+    """Commit row after row until the process is killed."""
+    enough = killer()
+    async with async_engine_in(journal, OURS, Path(path)) as engine:
+        synchronize(engine.sync_engine, mode)
+        for id_ in count(1):
+            async with engine.begin() as connection:
+                await connection.execute(ADD, {"id": id_})
+            acknowledge(id_, enough)
+
+
+def acknowledged(
+    commits: Callable[[str, str, str], object], journal: str, mode: str, file: Path
+) -> int:
+    """Let a process commit and be killed; return how many rows it was told of."""
+    with started(commits, journal, mode, file) as process:
+        try:
+            told, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert ("", -signal.SIGKILL) == (errors, process.returncode)
+    told_ids = [int(line) for line in told.split()]
+    assert list(range(1, len(told_ids) + 1)) == told_ids
+    return len(told_ids)
+
+
+@pytest.mark.parametrize("commits", [commit, async_commit])
+@pytest.mark.parametrize(("journal", "mode"), SETTINGS)
+def test_killed_process_has_lost_no_row_that_it_was_told_of(
+    journal: str,
+    mode: str,
+    commits: Callable[[str, str, str], object],
+    tmp_path: Path,
+) -> None:
+    """Every acknowledged row is there, at most the one under way besides."""
+    file = made(tmp_path, journal)
+    told = acknowledged(commits, journal, mode, file)
+    assert COMMITS <= told
+    with engine_scope(f"sqlite:///{file}") as engine, engine.connect() as connection:
+        found = list(connection.scalars(IDS))
+    assert list(range(1, told + 1)) == found[:told]
+    assert [told + 1][: len(found) - told] == found[told:]
+
+
+@pytest.mark.parametrize("commits", [commit, async_commit])
+@pytest.mark.parametrize(("journal", "mode"), SETTINGS)
+def test_killed_process_leaves_a_sound_file(
+    journal: str,
+    mode: str,
+    commits: Callable[[str, str, str], object],
+    tmp_path: Path,
+) -> None:
+    """SQLite finds nothing wrong with the file, and the next one writes into it."""
+    file = made(tmp_path, journal)
+    acknowledged(commits, journal, mode, file)
+    assert is_sound(file)
+    with engine_scope(f"sqlite:///{file}") as engine, engine.begin() as connection:
+        connection.execute(ADD, {"id": 1000})
+    assert 1000 == ids(file)[-1]
+
+
+def test_engine_keeps_what_is_committed_unless_it_is_told_otherwise(
+    sqlite_url: str,
+) -> None:
+    """The default is WAL, as an option, and FULL, which is SQLite's own default."""
+    with engine_scope(sqlite_url) as engine, engine.connect() as connection:
+        journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        mode = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    assert ("wal", 2) == (journal, mode)
+
+
+async def test_engine_keeps_what_is_committed_unless_it_is_told_otherwise_async(
+    sqlite_url: str,
+) -> None:
+    """The default is WAL, as an option, and FULL, which is SQLite's own default."""
+    async with async_engine_scope(sqlite_url) as engine, engine.connect() as connection:
+        journal = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
+        mode = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar()
+    assert ("wal", 2) == (journal, mode)

@@ -1,0 +1,217 @@
+"""Files that are damaged, or may only be read; under asyncio."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+
+from async_layers import SQLiteOptions, async_engine_scope, create_async_engine
+from tests.sqlite._dialects import OURS
+from tests.sqlite._hostile import (
+    ADD,
+    DAMAGES,
+    IDS,
+    PAGE,
+    as_nobody,
+    async_engine_in,
+    ids,
+    made,
+    overwritten,
+    seen,
+)
+from tests.sqlite._processes import told_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+ROWS = range(1, 31)  # so many that they need several pages
+VALUES = text("SELECT v FROM t")
+
+both_journals = pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+damages = pytest.mark.parametrize(("damage", "expected"), DAMAGES)
+
+
+# --- damaged
+
+
+@damages
+@both_journals
+async def test_damaged_file_is_an_error_of_the_connection(
+    journal: str,
+    damage: Callable[[Path], None],
+    expected: tuple[str, str, str],
+    tmp_path: Path,
+) -> None:
+    """What is no database is refused when it is opened, in SQLite's words."""
+    file = made(tmp_path / "folder", journal, *ROWS)
+    damage(file)
+    async with async_engine_in(journal, OURS, file) as engine:
+        with pytest.raises(DBAPIError) as caught:
+            await engine.connect()
+    assert expected == seen(caught.value)
+
+
+@both_journals
+async def test_pool_opens_a_file_that_has_been_mended(
+    journal: str, tmp_path: Path
+) -> None:
+    """A connection that could not be opened takes no place in the pool."""
+    file = made(tmp_path, journal, 1)
+    whole = file.read_bytes()
+    overwritten(file, 0, 16)
+    async with async_engine_in(journal, OURS, file) as engine:
+        for _ in range(20):
+            with pytest.raises(DatabaseError):
+                await engine.connect()
+        file.write_bytes(whole)
+        async with engine.begin() as connection:
+            await connection.execute(ADD, {"id": 2})
+    assert [1, 2] == ids(file)
+
+
+@both_journals
+async def test_damaged_page_is_an_error_of_the_statement(
+    journal: str, tmp_path: Path
+) -> None:
+    """Rows that cannot be read are an error where they are read."""
+    file = made(tmp_path, journal, *ROWS)
+    overwritten(file, 3 * PAGE, 5 * PAGE)
+    async with (
+        async_engine_in(journal, OURS, file) as engine,
+        engine.connect() as connection,
+    ):
+        with pytest.raises(DatabaseError) as caught:
+            await connection.execute(VALUES)
+    assert seen(caught.value) == (
+        "DatabaseError",
+        "database disk image is malformed",
+        "SQLITE_CORRUPT",
+    )
+
+
+@both_journals
+async def test_rows_beside_a_damaged_page_can_be_read(
+    journal: str, tmp_path: Path
+) -> None:
+    """After the error the connection reads what is whole."""
+    file = made(tmp_path, journal, *ROWS)
+    overwritten(file, 3 * PAGE, 5 * PAGE)
+    async with async_engine_in(journal, OURS, file) as engine:
+        async with engine.connect() as connection:
+            with pytest.raises(DatabaseError):
+                await connection.execute(VALUES)
+        async with engine.connect() as connection:
+            first = await connection.execute(text("SELECT id FROM t WHERE id = 1"))
+            assert 1 == first.scalar()
+
+
+# --- read, and not written
+
+
+@both_journals
+async def test_file_that_is_opened_for_reading_is_not_written(
+    journal: str, tmp_path: Path
+) -> None:
+    """With `mode=ro` SQLite refuses to write, and the transaction can be read on."""
+    file = made(tmp_path, journal, 1)
+    async with async_engine_scope(f"sqlite:///file:{file}?mode=ro&uri=true") as engine:
+        async with engine.connect() as connection:
+            with pytest.raises(OperationalError) as caught:
+                await connection.execute(ADD, {"id": 2})
+            assert [1] == list(await connection.scalars(IDS))
+    assert seen(caught.value) == (
+        "OperationalError",
+        "attempt to write a readonly database",
+        "SQLITE_READONLY",
+    )
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE", "TRUNCATE", "PERSIST"])
+@pytest.mark.parametrize("asked_for", ["WAL", "DELETE", "TRUNCATE", "PERSIST"])
+async def test_file_that_is_opened_for_reading_keeps_its_journal(
+    asked_for: Any, journal: str, tmp_path: Path
+) -> None:
+    """Whatever journal the engine asks for, the file is read with the one it has."""
+    file = made(tmp_path, journal, 1)
+    options = SQLiteOptions(journal_mode=asked_for)
+    url = f"sqlite:///file:{file}?mode=ro&uri=true"
+    async with async_engine_scope(url, sqlite=options) as engine:
+        async with engine.connect() as connection:
+            assert [1] == list(await connection.scalars(IDS))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that any user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+        Path(name).chmod(0o777)
+
+
+async def read_and_write(path: str) -> list[object]:
+    """Say what an ordinary user gets who reads, writes and reads again."""
+    for url in ("sqlite://", f"sqlite:///{path}"):
+        engine = create_async_engine(url)
+        told = await tell(engine)
+        await engine.dispose()
+        as_nobody()  # all modules that are needed have been imported by now
+    return told
+
+
+async def tell(engine: AsyncEngine) -> list[object]:
+    told = list[object]()
+    for statement in (IDS, ADD, IDS):
+        try:
+            async with engine.begin() as connection:
+                result = await connection.execute(statement, {"id": 2})
+                told.append(list(result.scalars()))
+        except DBAPIError as error:
+            told.append(seen(error))
+    return told
+
+
+@both_journals
+def test_file_without_the_right_to_write_is_read(journal: str, folder: Path) -> None:
+    """Who may only read a file reads it, and gets SQLite's error for writing."""
+    file = made(folder, journal, 1)
+    file.chmod(0o444)
+    folder.chmod(0o777)
+    read_only = "attempt to write a readonly database"
+    assert told_by(read_and_write, file) == [
+        [1],
+        ["OperationalError", read_only, "SQLITE_READONLY"],
+        [1],
+    ]
+
+
+def test_folder_without_the_right_to_write_is_read(folder: Path) -> None:
+    """A file whose folder takes no journal is read, and not written."""
+    file = made(folder, "DELETE", 1)
+    file.chmod(0o666)
+    folder.chmod(0o555)
+    read_only = "attempt to write a readonly database"
+    assert told_by(read_and_write, file) == [
+        [1],
+        ["OperationalError", read_only, "SQLITE_READONLY_DIRECTORY"],
+        [1],
+    ]
+
+
+def test_folder_without_the_right_to_write_has_no_log(folder: Path) -> None:
+    """A file in WAL mode cannot even be read where its log cannot be made.
+
+    Source: https://sqlite.org/wal.html, "Read-Only Databases".
+    """
+    file = made(folder, "WAL", 1)
+    file.chmod(0o666)
+    folder.chmod(0o555)
+    read_only = "attempt to write a readonly database"
+    error = ["OperationalError", read_only, "SQLITE_READONLY_DIRECTORY"]
+    assert told_by(read_and_write, file) == [error, error, error]
