@@ -19,23 +19,30 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from sqlalchemy import TextClause
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
 
 # Seconds after which a cancellation, or a lock, is none to wait for.
 SLOW = 0.5
-# Minutes of counting. `running()` tells the test that it has begun.
-_COUNTING = (
-    "WITH RECURSIVE number(n) AS "
-    "(SELECT running() UNION ALL SELECT n + 1 FROM number WHERE n < 1e12), "
-    "total(n) AS (SELECT count(*) FROM number) "
-)
-ENDLESS = text(_COUNTING + "SELECT n FROM total")
-ENDLESS_INSERT = text(_COUNTING + "INSERT INTO item (name) SELECT 'lost' FROM total")
-ENDLESS_INSERTS = text(_COUNTING + "INSERT INTO item (name) SELECT :name FROM total")
+
+
+def _counting(up_to: str, statement: str) -> TextClause:
+    """Return a statement that counts first; `running()` says that it has begun."""
+    return text(
+        "WITH RECURSIVE number(n) AS "
+        f"(SELECT running() UNION ALL SELECT n + 1 FROM number WHERE n < {up_to}), "
+        f"total(n) AS (SELECT count(*) FROM number) {statement}"
+    )
+
+
+# Minutes of counting.
+ENDLESS = _counting("1e12", "SELECT n FROM total")
+ENDLESS_INSERT = _counting("1e12", "INSERT INTO item (name) SELECT 'lost' FROM total")
+ENDLESS_INSERTS = _counting("1e12", "INSERT INTO item (name) SELECT :name FROM total")
 # A tenth of a second, or a few.
-LONG = text(_COUNTING.replace("1e12", "1e6") + "SELECT n FROM total")
+LONG = _counting("1e6", "SELECT n FROM total")
 # Nine rows at once, the tenth never.
 ENDLESS_STREAM = text(
     "WITH RECURSIVE number(n) AS "

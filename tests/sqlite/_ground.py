@@ -32,6 +32,7 @@ NAMES = text("SELECT name FROM person ORDER BY id")
 _IMPATIENT = SQLiteOptions(journal_mode="DELETE", busy_timeout=0.05)
 
 _TABLES = """
+PRAGMA synchronous = OFF;
 CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE letter (
     id INTEGER PRIMARY KEY,
@@ -203,6 +204,7 @@ def people(folder: Path, count: int) -> Path:
     file = fresh(folder)
     rows = [(number, str(number)) for number in range(1, count + 1)]
     with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
         connection.executemany("INSERT INTO person VALUES (?, ?)", rows)
     return file
 

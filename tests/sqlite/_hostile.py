@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import asynccontextmanager, closing, contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy
 from sqlalchemy import text
@@ -16,12 +17,14 @@ from tests.sqlite._dialects import OURS, open_async_engine, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
     from typing import Any
 
     from sqlalchemy import Engine
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+# An error's class, its message and the name that SQLite has for it.
+Seen: TypeAlias = "tuple[str, str, str]"
 
 PAGE = 4096  # bytes, SQLite's default
 
@@ -35,12 +38,18 @@ def made(folder: Path, journal: str, *ids: int) -> Path:
     folder.mkdir(exist_ok=True)
     file = folder / "file.db"
     with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # for the tests' speed
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute(str(CREATE))
         rows = [(id_, "x" * 1000) for id_ in ids]
         connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
         connection.commit()
     return file
+
+
+def files_in(place: str) -> list[Path]:
+    """Return the databases in the folders of a place."""
+    return sorted(Path(place).glob("*/file.db"))
 
 
 def ids(file: Path) -> list[int]:
@@ -57,8 +66,8 @@ def is_sound(file: Path) -> bool:
         return [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
 
 
-def seen(error: DBAPIError) -> tuple[str, str, str]:
-    """Return an error's class, its message and the name that SQLite has for it."""
+def seen(error: DBAPIError) -> Seen:
+    """Return what an error says."""
     name = getattr(error.orig, "sqlite_errorname", "")
     return type(error).__name__, str(error.orig), name
 
@@ -134,7 +143,7 @@ def parent_missing(file: Path) -> None:
     file.parent.rename(file.parent.with_name("elsewhere"))
 
 
-Damage = tuple["Callable[[Path], None]", tuple[str, str, str]]
+Damage: TypeAlias = "tuple[Callable[[Path], None], Seen]"
 
 # What is wrong with a file when an engine opens it, and SQLite's words for it.
 DAMAGES: list[Damage] = [

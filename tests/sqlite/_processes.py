@@ -51,5 +51,5 @@ def told_by(function: Callable[..., object], *arguments: object) -> Any:
             told, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert "" == errors
+    assert "" == errors, errors
     return json.loads(told)

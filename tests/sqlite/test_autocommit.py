@@ -1,4 +1,4 @@
-"""AUTOCOMMIT is autocommit, for one connection or a whole engine, and then ends."""
+"""AUTOCOMMIT is autocommit, for a connection or an engine, and ends."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import (
+    IntegrityError,
+    InvalidRequestError,
+    OperationalError,
+    ResourceClosedError,
+)
 from sqlalchemy.orm import Session
 
-from async_layers import SQLiteOptions, read
+from async_layers import SQLiteOptions, read, savepoint
 from tests.sqlite._dialects import OURS, wrong_on
 from tests.sqlite._ground import (
     CARL,
@@ -138,6 +143,25 @@ def test_savepoint_in_autocommit_leaves_no_transaction(
                     raise LookupError
             connection.execute(DORA)
     assert ["dora"] == names(file)
+
+
+def test_our_savepoint_is_refused_in_autocommit(tmp_path: Path) -> None:
+    """savepoint() has no transaction to return to."""
+    with engine_on(OURS, fresh(tmp_path)) as engine:
+        with read(engine) as connection:
+            with pytest.raises(InvalidRequestError, match="A savepoint is refused"):
+                with savepoint(connection):
+                    pytest.fail("there is no savepoint")
+
+
+def test_our_savepoint_leaves_a_closed_connection_to_sqlalchemy(tmp_path: Path) -> None:
+    """What is closed is refused by begin_nested() itself."""
+    with engine_on(OURS, fresh(tmp_path)) as engine:
+        connection = engine.connect()
+        connection.close()
+        with pytest.raises(ResourceClosedError):
+            with savepoint(connection):
+                pytest.fail("there is no savepoint")
 
 
 def test_own_begin_in_autocommit_does_not_outlive_its_user(tmp_path: Path) -> None:

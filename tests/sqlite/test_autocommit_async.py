@@ -1,4 +1,4 @@
-"""AUTOCOMMIT is autocommit, for one connection or a whole engine, and then ends, under asyncio."""
+"""AUTOCOMMIT is autocommit, for a connection or an engine, and ends, under asyncio."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import (
+    IntegrityError,
+    InvalidRequestError,
+    OperationalError,
+    ResourceClosedError,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from async_layers import SQLiteOptions, async_read
+from async_layers import SQLiteOptions, async_read, async_savepoint
 from tests.sqlite._dialects import OURS, wrong_on
 from tests.sqlite._ground import (
     CARL,
@@ -140,6 +145,27 @@ async def test_savepoint_in_autocommit_leaves_no_transaction(
                     raise LookupError
             await connection.execute(DORA)
     assert ["dora"] == names(file)
+
+
+async def test_our_savepoint_is_refused_in_autocommit(tmp_path: Path) -> None:
+    """savepoint() has no transaction to return to."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        async with async_read(engine) as connection:
+            with pytest.raises(InvalidRequestError, match="A savepoint is refused"):
+                async with async_savepoint(connection):
+                    pytest.fail("there is no savepoint")
+
+
+async def test_our_savepoint_leaves_a_closed_connection_to_sqlalchemy(
+    tmp_path: Path,
+) -> None:
+    """What is closed is refused by begin_nested() itself."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        connection = await engine.connect()
+        await connection.close()
+        with pytest.raises(ResourceClosedError):
+            async with async_savepoint(connection):
+                pytest.fail("there is no savepoint")
 
 
 async def test_own_begin_in_autocommit_does_not_outlive_its_user(

@@ -260,9 +260,7 @@ async def test_double_cancellation_leaves_nothing_in_other_pools(
 
 
 @wrong_on(ASYNCIO, "the cursor of a cancelled statement keeps the write lock")
-async def test_cancelled_session_locks_out_nobody(
-    driver: str, tmp_path: Path
-) -> None:
+async def test_cancelled_session_locks_out_nobody(driver: str, tmp_path: Path) -> None:
     """Cancelled at each await, a session leaves no lock to wait for."""
     arguments = {"timeout": 0}
     swept = Sweep(driver, tmp_path / "file.db", connect_args=arguments)

@@ -126,6 +126,25 @@ def test_locked_commit_is_rolled_back_at_once(tmp_path: Path) -> None:
     ] == seen
 
 
+def test_writer_that_has_read_too_early_leaves_nothing(tmp_path: Path) -> None:
+    """A reader that cannot become a writer rolls back, and writes then.
+
+    Source: https://sqlite.org/rescode.html, "SQLITE_BUSY_SNAPSHOT".
+    """
+    file = fresh(tmp_path)
+    with engine_on(OURS, file) as engine:
+        with engine.connect() as connection:
+            connection.execute(NAMES)
+            with engine.begin() as other:
+                other.execute(CARL)
+            with pytest.raises(OperationalError, match="database is locked"):
+                connection.execute(DORA)
+            connection.rollback()
+            connection.execute(EVE)
+            connection.commit()
+    assert ["carl", "eve"] == names(file)
+
+
 # --- a COMMIT that meets a constraint
 
 

@@ -128,6 +128,25 @@ async def test_locked_commit_is_rolled_back_at_once(tmp_path: Path) -> None:
     ] == seen
 
 
+async def test_writer_that_has_read_too_early_leaves_nothing(tmp_path: Path) -> None:
+    """A reader that cannot become a writer rolls back, and writes then.
+
+    Source: https://sqlite.org/rescode.html, "SQLITE_BUSY_SNAPSHOT".
+    """
+    file = fresh(tmp_path)
+    async with async_engine_on(OURS, file) as engine:
+        async with engine.connect() as connection:
+            await connection.execute(NAMES)
+            async with engine.begin() as other:
+                await other.execute(CARL)
+            with pytest.raises(OperationalError, match="database is locked"):
+                await connection.execute(DORA)
+            await connection.rollback()
+            await connection.execute(EVE)
+            await connection.commit()
+    assert ["carl", "eve"] == names(file)
+
+
 # --- a COMMIT that meets a constraint
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import resource
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tests.sqlite._dialects import OURS, wrong_on
-from tests.sqlite._hostile import ADD, engine_in, ids, is_sound, made, seen
+from tests.sqlite._hostile import ADD, Seen, engine_in, ids, is_sound, made, seen
 from tests.sqlite._processes import told_by
 
 if TYPE_CHECKING:
@@ -178,53 +179,63 @@ def test_session_goes_on_after_a_full_disk(journal: str, tmp_path: Path) -> None
 # --- a file system that takes no more
 
 
-def write_beyond_a_limit(journal: str, path: str) -> list[object]:
-    """Say what COMMIT answers when the pages have no room on the disk."""
-    file = Path(path)
-    told = list[object]()
-    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
-        connection.execute(ADD, {"id": 2})
-        connection.execute(BIG, {"id": 3})
-        try:
+def limit(size: int) -> None:
+    """Let no file of this process grow beyond a number of bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def at_commit(connection: Connection) -> list[Seen]:
+    limit(50_000)
+    connection.execute(BIG, {"id": 3})
+    with pytest.raises(OperationalError) as caught:
+        connection.commit()
+    return [seen(caught.value)]
+
+
+def in_statements(connection: Connection) -> list[Seen]:
+    limit(50_000)
+    connection.exec_driver_sql("PRAGMA cache_size = 5")
+    errors = list[Seen]()
+    for _ in range(2):
+        with pytest.raises(OperationalError) as caught:
+            connection.execute(BIG, {"id": 3})
+        errors.append(seen(caught.value))
+    return errors
+
+
+def write_beyond_a_limit(path: str) -> dict[str, object]:
+    """Say what becomes of what has no room on the disk, and of the next row."""
+    told = dict[str, object]()
+    for journal, write in product(("WAL", "DELETE"), (at_commit, in_statements)):
+        name = f"{journal} {write.__name__}"
+        file = made(Path(path) / name, journal, 1)
+        with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
+            connection.execute(ADD, {"id": 2})
+            errors = write(connection)
+            limit(resource.RLIM_INFINITY)
+            connection.rollback()
+            connection.execute(ADD, {"id": 4})
             connection.commit()
-        except DBAPIError as error:
-            told.append(seen(error))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-        connection.rollback()
-        connection.execute(ADD, {"id": 4})
-        connection.commit()
-    return [*told, ids(file), is_sound(file)]
+        told[name] = errors, ids(file), is_sound(file)
+    return told
 
 
-def spill_beyond_a_limit(journal: str, path: str) -> list[object]:
-    """Say what a statement answers, and the next one, when the cache is too small."""
-    file = Path(path)
-    told = list[object]()
-    with engine_in(journal, OURS, file) as engine, engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA cache_size = 5")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
-        connection.execute(ADD, {"id": 2})
-        for statement in (BIG, ADD):
-            try:
-                connection.execute(statement, {"id": 3})
-            except DBAPIError as error:
-                told.append(seen(error))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-        connection.rollback()
-        connection.execute(ADD, {"id": 4})
-        connection.commit()
-    return [*told, ids(file), is_sound(file)]
+@pytest.fixture(scope="module")
+def beyond(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Return what becomes of what has no room on the disk."""
+    told: dict[str, object] = told_by(
+        write_beyond_a_limit, tmp_path_factory.mktemp("beyond")
+    )
+    return told
 
 
 @both_journals
 def test_commit_that_cannot_be_written_is_rolled_back(
-    journal: str, tmp_path: Path
+    journal: str, beyond: dict[str, object]
 ) -> None:
     """An input/output error at COMMIT leaves nothing of the transaction."""
-    file = made(tmp_path, journal, 1)
-    assert told_by(write_beyond_a_limit, journal, file) == [
-        ["OperationalError", "disk I/O error", "SQLITE_IOERR_WRITE"],
+    assert beyond[f"{journal} at_commit"] == [
+        [["OperationalError", "disk I/O error", "SQLITE_IOERR_WRITE"]],
         [1, 4],
         True,
     ]
@@ -232,17 +243,18 @@ def test_commit_that_cannot_be_written_is_rolled_back(
 
 @both_journals
 def test_statement_that_cannot_be_written_ends_the_transaction(
-    journal: str, tmp_path: Path
+    journal: str, beyond: dict[str, object]
 ) -> None:
     """An input/output error in a statement leaves nothing, and the next is refused."""
-    file = made(tmp_path, journal, 1)
     gone = (
         "The transaction is gone: seen SQLite roll it back after 'disk I/O error'; "
         "write rollback() and run the whole transaction again."
     )
-    assert told_by(spill_beyond_a_limit, journal, file) == [
-        ["OperationalError", "disk I/O error", "SQLITE_IOERR_WRITE"],
-        ["OperationalError", gone, ""],
+    assert beyond[f"{journal} in_statements"] == [
+        [
+            ["OperationalError", "disk I/O error", "SQLITE_IOERR_WRITE"],
+            ["OperationalError", gone, ""],
+        ],
         [1, 4],
         True,
     ]

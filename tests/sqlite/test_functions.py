@@ -296,4 +296,4 @@ def test_drivers_connection_is_that_of_sqlite3(tmp_path: Path) -> None:
             dbapi = driver_of(connection)
             assert [("1",), ("2",)] == dbapi.execute(NAMES.text).fetchall()
             assert dbapi is connection.connection.dbapi_connection
-            assert sqlite3.Connection is type(driver_of(connection))
+            assert isinstance(driver_of(connection), sqlite3.Connection)

@@ -312,7 +312,7 @@ async def test_drivers_connection_is_that_of_aiosqlite(tmp_path: Path) -> None:
         async with engine.connect() as connection:
             dbapi = await async_driver_of(connection)
             assert [("1",), ("2",)] == await dbapi.execute_fetchall(NAMES.text)
-            assert aiosqlite.Connection is type(dbapi)
+            assert isinstance(dbapi, aiosqlite.Connection)
 
 
 async def test_adapter_has_the_methods_of_sqlite3(tmp_path: Path) -> None:

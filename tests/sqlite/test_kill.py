@@ -7,7 +7,7 @@ import signal
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from sqlalchemy import event
@@ -19,7 +19,6 @@ from tests.sqlite._hostile import (
     IDS,
     async_engine_in,
     engine_in,
-    ids,
     is_sound,
     made,
 )
@@ -88,10 +87,29 @@ async def async_commit(journal: str, mode: str, path: str) -> None:
             acknowledge(id_, enough)
 
 
-def acknowledged(
-    commits: Callable[[str, str, str], object], journal: str, mode: str, file: Path
-) -> int:
-    """Let a process commit and be killed; return how many rows it was told of."""
+class Killed(NamedTuple):
+    """The file of a process that was killed, and how many rows it was told of."""
+
+    file: Path
+    told: int
+
+
+@pytest.fixture(scope="module", params=[commit, async_commit])
+def commits(request: pytest.FixtureRequest) -> Callable[[str, str, str], object]:
+    """Return what commits, in each world."""
+    found: Callable[[str, str, str], object] = request.param
+    return found
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids="-".join)
+def killed(
+    commits: Callable[[str, str, str], object],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Killed:
+    """Let a process commit and be killed."""
+    journal, mode = request.param
+    file = made(tmp_path_factory.mktemp("killed"), journal)
     with started(commits, journal, mode, file) as process:
         try:
             told, errors = process.communicate(timeout=60)
@@ -100,20 +118,12 @@ def acknowledged(
     assert ("", -signal.SIGKILL) == (errors, process.returncode)
     told_ids = [int(line) for line in told.split()]
     assert list(range(1, len(told_ids) + 1)) == told_ids
-    return len(told_ids)
+    return Killed(file, len(told_ids))
 
 
-@pytest.mark.parametrize("commits", [commit, async_commit])
-@pytest.mark.parametrize(("journal", "mode"), SETTINGS)
-def test_killed_process_has_lost_no_row_that_it_was_told_of(
-    journal: str,
-    mode: str,
-    commits: Callable[[str, str, str], object],
-    tmp_path: Path,
-) -> None:
+def test_killed_process_has_lost_no_row_that_it_was_told_of(killed: Killed) -> None:
     """Every acknowledged row is there, at most the one under way besides."""
-    file = made(tmp_path, journal)
-    told = acknowledged(commits, journal, mode, file)
+    file, told = killed
     assert COMMITS <= told
     with engine_scope(f"sqlite:///{file}") as engine, engine.connect() as connection:
         found = list(connection.scalars(IDS))
@@ -121,21 +131,9 @@ def test_killed_process_has_lost_no_row_that_it_was_told_of(
     assert [told + 1][: len(found) - told] == found[told:]
 
 
-@pytest.mark.parametrize("commits", [commit, async_commit])
-@pytest.mark.parametrize(("journal", "mode"), SETTINGS)
-def test_killed_process_leaves_a_sound_file(
-    journal: str,
-    mode: str,
-    commits: Callable[[str, str, str], object],
-    tmp_path: Path,
-) -> None:
-    """SQLite finds nothing wrong with the file, and the next one writes into it."""
-    file = made(tmp_path, journal)
-    acknowledged(commits, journal, mode, file)
-    assert is_sound(file)
-    with engine_scope(f"sqlite:///{file}") as engine, engine.begin() as connection:
-        connection.execute(ADD, {"id": 1000})
-    assert 1000 == ids(file)[-1]
+def test_killed_process_leaves_a_sound_file(killed: Killed) -> None:
+    """SQLite finds nothing wrong with the file."""
+    assert is_sound(killed.file)
 
 
 def test_engine_keeps_what_is_committed_unless_it_is_told_otherwise(

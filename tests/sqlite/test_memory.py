@@ -26,8 +26,8 @@ TABLES = text("SELECT count(*) FROM sqlite_master")
 def address(engine: Engine) -> str:
     """Return the URI of an engine's database in memory."""
     with engine.connect() as connection:
-        databases = connection.execute(text("PRAGMA database_list")).all()
-    return f"file:{databases[0].file}?vfs=memdb"
+        databases = connection.execute(text("PRAGMA database_list"))
+        return f"file:{databases.all()[0].file}?vfs=memdb"
 
 
 def tables_at(uri: str) -> int:
@@ -65,6 +65,7 @@ def test_connections_have_transactions_of_their_own(driver: str) -> None:
         with engine.connect() as connection:
             connection.execute(CARL)
             with engine.connect() as other:
+                other.execute(text("SELECT 1"))
                 other.rollback()
             connection.commit()
             assert ["carl"] == connection.scalars(NAMES).all()
@@ -191,6 +192,7 @@ def test_connection_that_is_lent_outlives_dispose() -> None:
             engine.dispose()
             connection.commit()
             assert ["carl"] == connection.scalars(NAMES).all()
+            connection.invalidate()  # its pool is gone, and nobody else closes it
 
 
 def test_database_ends_with_an_engine_that_is_forgotten() -> None:

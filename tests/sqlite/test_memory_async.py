@@ -1,4 +1,4 @@
-"""A database in memory has many connections, and belongs to one engine, under asyncio."""
+"""A database in memory has many connections, and one engine, under asyncio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def address(engine: AsyncEngine) -> str:
     """Return the URI of an engine's database in memory."""
     async with engine.connect() as connection:
         databases = await connection.execute(text("PRAGMA database_list"))
-    return f"file:{databases.one().file}?vfs=memdb"
+        return f"file:{databases.all()[0].file}?vfs=memdb"
 
 
 def tables_at(uri: str) -> int:
@@ -60,6 +60,7 @@ async def test_connections_have_transactions_of_their_own(driver: str) -> None:
         async with engine.connect() as connection:
             await connection.execute(CARL)
             async with engine.connect() as other:
+                await other.execute(text("SELECT 1"))
                 await other.rollback()
             await connection.commit()
             assert ["carl"] == list(await connection.scalars(NAMES))
@@ -187,6 +188,7 @@ async def test_connection_that_is_lent_outlives_dispose() -> None:
             await engine.dispose()
             await connection.commit()
             assert ["carl"] == list(await connection.scalars(NAMES))
+            await connection.invalidate()  # its pool is gone, and nobody else closes it
 
 
 # --- what is left to SQLAlchemy

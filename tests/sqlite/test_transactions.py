@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from async_layers import SQLiteOptions, transaction
 from tests.sqlite._dialects import OURS, wrong_on
@@ -177,6 +178,42 @@ def test_execution_option_of_a_connection_ends_with_it(tmp_path: Path) -> None:
             connection.execute(CARL)
         with engine.connect() as connection:
             connection.execute(CARL)
+    begins = [it for it in seen if it.startswith("BEGIN")]
+    assert ["BEGIN EXCLUSIVE", "BEGIN"] == begins
+
+
+def test_execution_option_of_an_engines_copy_says_how_to_begin(tmp_path: Path) -> None:
+    """An engine with `sqlite_begin` beside one without is told, and no other."""
+    with engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine)
+        with engine.execution_options(sqlite_begin="EXCLUSIVE").begin() as connection:
+            connection.execute(CARL)
+        with engine.begin() as connection:
+            connection.execute(DORA)
+    begins = [it for it in seen if it.startswith("BEGIN")]
+    assert ["BEGIN EXCLUSIVE", "BEGIN"] == begins
+
+
+def test_execution_option_of_a_statement_says_how_to_begin(tmp_path: Path) -> None:
+    """`sqlite_begin` on the first statement of a transaction is heard."""
+    with engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine)
+        with engine.begin() as connection:
+            options = {"sqlite_begin": "EXCLUSIVE"}
+            connection.execute(CARL, execution_options=options)
+    assert ["BEGIN EXCLUSIVE"] == [it for it in seen if it.startswith("BEGIN")]
+
+
+def test_execution_option_of_a_session_says_how_to_begin(tmp_path: Path) -> None:
+    """`sqlite_begin` on the connection of a session holds for its transaction."""
+    with engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine)
+        with Session(engine) as session:
+            session.connection(execution_options={"sqlite_begin": "EXCLUSIVE"})
+            session.add(Person(id=1, name="carl"))
+            session.commit()
+            session.add(Person(id=2, name="dora"))
+            session.commit()
     begins = [it for it in seen if it.startswith("BEGIN")]
     assert ["BEGIN EXCLUSIVE", "BEGIN"] == begins
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from async_layers import SQLiteOptions, async_transaction
 from tests.sqlite._dialects import OURS, wrong_on
@@ -179,6 +180,47 @@ async def test_execution_option_of_a_connection_ends_with_it(tmp_path: Path) -> 
             await connection.execute(CARL)
         async with engine.connect() as connection:
             await connection.execute(CARL)
+    begins = [it for it in seen if it.startswith("BEGIN")]
+    assert ["BEGIN EXCLUSIVE", "BEGIN"] == begins
+
+
+async def test_execution_option_of_an_engines_copy_says_how_to_begin(
+    tmp_path: Path,
+) -> None:
+    """An engine with `sqlite_begin` beside one without is told, and no other."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine.sync_engine)
+        copy = engine.execution_options(sqlite_begin="EXCLUSIVE")
+        async with copy.begin() as connection:
+            await connection.execute(CARL)
+        async with engine.begin() as connection:
+            await connection.execute(DORA)
+    begins = [it for it in seen if it.startswith("BEGIN")]
+    assert ["BEGIN EXCLUSIVE", "BEGIN"] == begins
+
+
+async def test_execution_option_of_a_statement_says_how_to_begin(
+    tmp_path: Path,
+) -> None:
+    """`sqlite_begin` on the first statement of a transaction is heard."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine.sync_engine)
+        async with engine.begin() as connection:
+            options = {"sqlite_begin": "EXCLUSIVE"}
+            await connection.execute(CARL, execution_options=options)
+    assert ["BEGIN EXCLUSIVE"] == [it for it in seen if it.startswith("BEGIN")]
+
+
+async def test_execution_option_of_a_session_says_how_to_begin(tmp_path: Path) -> None:
+    """`sqlite_begin` on the connection of a session holds for its transaction."""
+    async with async_engine_on(OURS, fresh(tmp_path)) as engine:
+        seen = sent(engine.sync_engine)
+        async with AsyncSession(engine) as session:
+            await session.connection(execution_options={"sqlite_begin": "EXCLUSIVE"})
+            session.add(Person(id=1, name="carl"))
+            await session.commit()
+            session.add(Person(id=2, name="dora"))
+            await session.commit()
     begins = [it for it in seen if it.startswith("BEGIN")]
     assert ["BEGIN EXCLUSIVE", "BEGIN"] == begins
 

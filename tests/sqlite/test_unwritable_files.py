@@ -19,6 +19,7 @@ from tests.sqlite._hostile import (
     PAGE,
     as_nobody,
     engine_in,
+    files_in,
     ids,
     made,
     overwritten,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
+
+    from tests.sqlite._hostile import Seen
 
 ROWS = range(1, 31)  # so many that they need several pages
 VALUES = text("SELECT v FROM t")
@@ -46,7 +49,7 @@ damages = pytest.mark.parametrize(("damage", "expected"), DAMAGES)
 def test_damaged_file_is_an_error_of_the_connection(
     journal: str,
     damage: Callable[[Path], None],
-    expected: tuple[str, str, str],
+    expected: Seen,
     tmp_path: Path,
 ) -> None:
     """What is no database is refused when it is opened, in SQLite's words."""
@@ -140,26 +143,25 @@ def test_file_that_is_opened_for_reading_keeps_its_journal(
             assert [1] == list(connection.scalars(IDS))
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Return a folder that any user may enter, unlike those of pytest."""
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
-        Path(name).chmod(0o777)
+# --- without the right to write
 
 
-def read_and_write(path: str) -> list[object]:
+def read_and_write(path: str) -> dict[str, object]:
     """Say what an ordinary user gets who reads, writes and reads again."""
-    for url in ("sqlite://", f"sqlite:///{path}"):
-        engine = create_engine(url)
-        told = tell(engine)
+    engine = create_engine("sqlite://")
+    tell(engine)
+    engine.dispose()
+    as_nobody()  # all modules that are needed have been imported by now
+    told = dict[str, object]()
+    for file in files_in(path):
+        engine = create_engine(f"sqlite:///{file}")
+        told[file.parent.name] = tell(engine)
         engine.dispose()
-        as_nobody()  # all modules that are needed have been imported by now
     return told
 
 
-def tell(engine: Engine) -> list[object]:
-    told = list[object]()
+def tell(engine: Engine) -> list[list[int] | Seen]:
+    told: list[list[int] | Seen] = []
     for statement in (IDS, ADD, IDS):
         try:
             with engine.begin() as connection:
@@ -170,41 +172,58 @@ def tell(engine: Engine) -> list[object]:
     return told
 
 
+@pytest.fixture(scope="module")
+def without_right() -> Iterator[dict[str, object]]:
+    """Return what an ordinary user gets in folders that any user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        for journal in ("WAL", "DELETE"):
+            restricted(made(place / f"{journal} file", journal, 1), 0o444, 0o777)
+            restricted(made(place / f"{journal} folder", journal, 1), 0o666, 0o555)
+        yield told_by(read_and_write, place)
+        for folder in place.iterdir():
+            folder.chmod(0o777)
+
+
+def restricted(file: Path, mode: int, folder_mode: int) -> None:
+    """Take rights to a file, or to its folder, from all users."""
+    file.chmod(mode)
+    file.parent.chmod(folder_mode)
+
+
 @both_journals
-def test_file_without_the_right_to_write_is_read(journal: str, folder: Path) -> None:
+def test_file_without_the_right_to_write_is_read(
+    journal: str, without_right: dict[str, object]
+) -> None:
     """Who may only read a file reads it, and gets SQLite's error for writing."""
-    file = made(folder, journal, 1)
-    file.chmod(0o444)
-    folder.chmod(0o777)
     read_only = "attempt to write a readonly database"
-    assert told_by(read_and_write, file) == [
+    assert without_right[f"{journal} file"] == [
         [1],
         ["OperationalError", read_only, "SQLITE_READONLY"],
         [1],
     ]
 
 
-def test_folder_without_the_right_to_write_is_read(folder: Path) -> None:
+def test_folder_without_the_right_to_write_is_read(
+    without_right: dict[str, object],
+) -> None:
     """A file whose folder takes no journal is read, and not written."""
-    file = made(folder, "DELETE", 1)
-    file.chmod(0o666)
-    folder.chmod(0o555)
     read_only = "attempt to write a readonly database"
-    assert told_by(read_and_write, file) == [
+    assert without_right["DELETE folder"] == [
         [1],
         ["OperationalError", read_only, "SQLITE_READONLY_DIRECTORY"],
         [1],
     ]
 
 
-def test_folder_without_the_right_to_write_has_no_log(folder: Path) -> None:
+def test_folder_without_the_right_to_write_has_no_log(
+    without_right: dict[str, object],
+) -> None:
     """A file in WAL mode cannot even be read where its log cannot be made.
 
     Source: https://sqlite.org/wal.html, "Read-Only Databases".
     """
-    file = made(folder, "WAL", 1)
-    file.chmod(0o666)
-    folder.chmod(0o555)
     read_only = "attempt to write a readonly database"
     error = ["OperationalError", read_only, "SQLITE_READONLY_DIRECTORY"]
-    assert told_by(read_and_write, file) == [error, error, error]
+    assert without_right["WAL folder"] == [error, error, error]

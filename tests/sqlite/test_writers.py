@@ -95,7 +95,7 @@ def read_both_then_write(driver: str, engine: Engine) -> None:
             count = connection.scalars(COUNT).one()
             first_read.set()
             # On ours it cannot read yet: this is the time that it has to try.
-            second_read.wait(timeout=0.2)
+            second_read.wait(timeout=0.2 if driver == OURS else 30)
             connection.execute(SET, {"count": count + 1})
         second.result(timeout=30)
 

@@ -123,6 +123,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         except BaseException as error:
             if trip.sent and not trip.over:
                 self._cancelled(trip, error, interrupt=interrupt)
+            elif isinstance(error, GeneratorExit):
+                self._abandoned = True  # nobody can wait any more
             raise
         finally:
             self._away -= 1

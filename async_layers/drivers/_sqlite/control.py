@@ -6,8 +6,10 @@ connection's thread: what is told to SQLite, and when, is written here alone.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from weakref import WeakSet
 
@@ -33,8 +35,19 @@ Level: TypeAlias = Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"]
 Answer: TypeAlias = "tuple[Description | None, list[object], int, int | None]"
 
 
-# How a statement begins that writes nothing; others may.
+# How most statements begin that write nothing; `reads` knows the others.
 READS = ("SELECT", "select")
+_READ = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|VALUES|EXPLAIN|"
+    r"WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|REPLACE)\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@lru_cache(256)
+def reads(statement: str) -> bool:
+    """Say whether a statement writes nothing; False where that is not certain."""
+    return _READ.match(statement) is not None
 
 
 class Begin(NamedTuple):
@@ -114,7 +127,7 @@ class Control:
             # For each statement; prepare() would be a call more.
             if begin is not None or self.refuses:
                 self.prepare(connection, begin)
-            if not self.wrote and not statement.startswith(READS):
+            if not (self.wrote or statement.startswith(READS) or reads(statement)):
                 self.write()
             cursor = connection.cursor()
             try:
@@ -175,7 +188,7 @@ class Control:
     def write(self) -> None:
         """Note that the transaction may write; not into a file that went away."""
         if self.place is not None:
-            self.place.check()
+            self.place.before_writing()
         self.wrote = True
 
     def _say(self, connection: sqlite3.Connection, statement: str) -> None:
@@ -198,7 +211,7 @@ class Control:
         if not self.began:
             self.wrote = False
             if self.place is not None:
-                self.place.check_all(connection)
+                self.place.after_writing(connection)
 
     def failed(self, connection: sqlite3.Connection, error: BaseException) -> None:
         """Note what an error left of the transaction, and of the connection."""
@@ -257,7 +270,7 @@ class Control:
                 raise lost from error
             raise
         if self.wrote and self.place is not None:
-            self.place.check_all(connection)
+            self.place.after_writing(connection)
 
     def roll_back(self, connection: sqlite3.Connection) -> bool:
         """Roll back if there is a transaction; its streams end with it.

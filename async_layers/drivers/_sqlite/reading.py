@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from async_layers.drivers._sqlite.control import READS
+from async_layers.drivers._sqlite.control import reads
 from async_layers.drivers._sqlite.errors import stream_ended
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     """Execute a statement and read its first batch."""
     try:
         control.prepare(connection, begin)
-        if not control.wrote and not statement.startswith(READS):
+        if not control.wrote and not reads(statement):
             control.write()
         cursor = connection.execute(statement, parameters)
     except BaseException as error:

@@ -70,22 +70,26 @@ class Trip(Generic[T]):
         self._worker.send(self)
 
     def __call__(self) -> None:
-        """Do the work; called on the connection's thread."""
-        result: T | None = None
-        error: BaseException | None = None
+        """Do the work; called on the connection's thread.
+
+        aiosqlite's thread remembers its last piece of work until it has the next:
+        that must not keep a connection, a task or rows from being collected.
+        """
+        work, context = self._work, self._context
+        del self._work, self._context, self._worker
         try:
-            result = self._context.run(self._work)
+            self._result = context.run(work)
         except StopIteration as stop:  # no coroutine can be thrown one
-            error = RuntimeError(f"work on the connection raised {stop!r}")
-        except BaseException as raised:  # noqa: BLE001 - it is raised where it is awaited
-            error = raised
+            self._error = RuntimeError(f"work on the connection raised {stop!r}")
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            self._error = error
         try:
-            self._loop.call_soon_threadsafe(self._arrive, result, error)
+            self._loop.call_soon_threadsafe(self._arrive)
         except RuntimeError:  # the loop is closed, and nobody is left to be told
             self.over = True
+            self._forget()
 
-    def _arrive(self, result: T | None, error: BaseException | None) -> None:
-        self._result, self._error = result, error
+    def _arrive(self) -> None:
         self.over = True
         if self._waiter:
             if not self._waiter.done():
@@ -93,15 +97,21 @@ class Trip(Generic[T]):
         elif self._callback and not self._cancelled:
             cast("Context", self._callback_context).run(self._callback, self)
 
+    def _forget(self) -> None:
+        self._result = self._error = self._callback = self._callback_context = None
+
     # What a task asks of a future.
 
     def __await__(self) -> Generator[Trip[T], None, T]:
         """Go to the thread, wait for it, and return what it returned."""
         self.send()
-        if not self.over:
-            self._asyncio_future_blocking = True
-            yield self
-        return self.result()
+        try:
+            if not self.over:
+                self._asyncio_future_blocking = True
+                yield self
+            return self.result()
+        finally:
+            self._forget()
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that waits."""

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from threading import Thread
 
 
+class _Connection(aiosqlite.Connection):
+    """aiosqlite's connection; the adapter warns, which knows the engine's name."""
+
+    def __del__(self) -> None:
+        """Leave it to the adapter, which is collected with this one, or earlier."""
+
+
 class Worker:
     """A thread that does one piece of work after another on its connection."""
 
@@ -35,7 +42,7 @@ class Worker:
     @classmethod
     def start(cls, connector: Callable[[], sqlite3.Connection]) -> Worker:
         """Start a thread without a connection, which does not keep the process."""
-        worker = cls(aiosqlite.Connection(connector, iter_chunk_size=64))
+        worker = cls(_Connection(connector, iter_chunk_size=64))
         worker.thread.daemon = True
         worker.thread.start()
         return worker
