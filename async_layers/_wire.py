@@ -65,8 +65,9 @@ def in_transaction(connection: object) -> bool | None:
 
 
 def asking(class_: type) -> Callable[[object], bool | None]:
-    """Return how a connection of a class is asked."""
-    return _ASKING.get(class_.__module__.partition(".")[0], _unknown)
+    """Return how a connection of a class is asked; users have classes of their own."""
+    packages = (base.__module__.partition(".")[0] for base in class_.__mro__)
+    return next((_ASKING[name] for name in packages if name in _ASKING), _unknown)
 
 
 def control_of(dialect: Dialect, dbapi_connection: object) -> Control | None:

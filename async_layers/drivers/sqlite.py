@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import event
-from sqlalchemy.exc import InvalidRequestError
 
 from async_layers.drivers._sqlite.control import Control
 from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
 T = TypeVar("T")
-_LEGACY_TRANSACTION_CONTROL = -1
 
 
 class _Here:
@@ -115,6 +113,13 @@ class SQLiteDialect(SharedSQLiteDialect):
 
         return connect
 
+    def disposed(self, engine: Engine) -> None:
+        """Keep no connection that the pool has let go; a child keeps its parent's."""
+        super().disposed(engine)
+        for control in self._controls.values():
+            if not control.inherited:
+                control.let_go()
+
     def control_of(self, dbapi_connection: object) -> Control:
         """Return the control of a connection that is in no pool's hands."""
         control = self._controls.get(id(dbapi_connection))
@@ -133,18 +138,6 @@ class SQLiteDialect(SharedSQLiteDialect):
         """Return a cursor that fetches `batch` rows at a time, all for None."""
         control = self.control_of(dbapi_connection)
         return SQLiteStreamCursor(dbapi_connection, control, batch)
-
-    def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
-        """Refuse a connection that begins by itself; BEGIN goes out later."""
-        connection = dbapi_connection.dbapi_connection
-        # An attribute of sqlite3 since Python 3.12.
-        autocommit = getattr(connection, "autocommit", _LEGACY_TRANSACTION_CONTROL)
-        if autocommit != _LEGACY_TRANSACTION_CONTROL:
-            raise InvalidRequestError(
-                f"autocommit={autocommit!r} of sqlite3's connection is refused: seen "
-                "where a transaction begins; write isolation_level='AUTOCOMMIT', or "
-                "leave it out."
-            )
 
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""

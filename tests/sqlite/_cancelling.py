@@ -30,7 +30,7 @@ SLOW = 0.5
 
 def _counting(up_to: str, statement: str) -> TextClause:
     """Return a statement that counts first; `running()` says that it has begun."""
-    return text(
+    return text(  # the tests' own words
         "WITH RECURSIVE number(n) AS "
         f"(SELECT running() UNION ALL SELECT n + 1 FROM number WHERE n < {up_to}), "
         f"total(n) AS (SELECT count(*) FROM number) {statement}"

@@ -18,14 +18,15 @@ class Trips(logging.Handler):
         """Begin at none."""
         super().__init__()
         self.count = 0
-        self._awaited = 0
+        self._awaited = -1
         self._reached = asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count, and do not format."""
-        self.count += record.msg == "executing %s"
-        if self.count == self._awaited:
-            self._loop.call_soon_threadsafe(self._reached.set)
+        if record.msg == "executing %s":
+            self.count += 1
+            if self.count == self._awaited:
+                self._loop.call_soon_threadsafe(self._reached.set)
 
     async def begin(self, number: int) -> None:
         """Wait until a thread begins another trip, the nth from now."""

@@ -314,7 +314,7 @@ async def test_savepoint_around_a_read_is_three_trips(
         assert expected == await trips.of(nest(connection))
 
 
-@costs(stock=0, ours=1)
+@costs(stock=10, ours=1)
 async def test_autocommit_write_is_one_trip_in_all(
     engine: AsyncEngine, trips: Trips, expected: int
 ) -> None:
@@ -328,7 +328,7 @@ async def test_autocommit_write_is_one_trip_in_all(
     assert expected == await trips.of(write())
 
 
-@costs(stock=0, ours=3)
+@costs(stock=8, ours=3)
 async def test_transaction_that_fails_is_its_statements_and_the_rollback(
     engine: AsyncEngine, trips: Trips, expected: int
 ) -> None:
@@ -376,7 +376,7 @@ async def test_stream_is_one_trip_a_batch(
     assert STREAMS[driver][rows] == await trips.of(drain(engine, rows))
 
 
-@costs(stock=0, ours=2)
+@costs(stock=12, ours=2)
 async def test_stream_without_a_size_is_one_trip_a_thousand_rows(
     engine: AsyncEngine, trips: Trips, expected: int
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import warnings
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,7 +19,6 @@ from async_layers.drivers._sqlite.lifecycle import unwatch, watch
 from async_layers.drivers._sqlite.trip import PATIENCE, Trip, outlast
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from threading import Thread
     from typing import Concatenate, ParamSpec
@@ -156,6 +157,11 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         return self._sqlite.in_transaction
 
     @property
+    def autocommit(self) -> object:
+        """The one of sqlite3, since Python 3.12; no trip."""
+        return getattr(self._sqlite, "autocommit", -1)
+
+    @property
     def isolation_level(self) -> Level | None:
         """The one of sqlite3: None is autocommit; no trip."""
         level: Any = self._sqlite.isolation_level
@@ -183,6 +189,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
 
     def commit(self) -> None:
         """Commit what has been written; no trip for what has only read."""
+        if self.control.inherited and self.control.began:
+            raise inherited(self.control.engine)
         if not self._worker.is_gone():
             self._end(self.control.commit)
         elif self.control.began:
@@ -197,7 +205,14 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
 
     def _end(self, end: Callable[[sqlite3.Connection], object]) -> None:
         control, sqlite = self.control, self._sqlite
-        silent = not (sqlite.in_transaction or control.query_only or control.readings)
+        try:
+            silent = not (
+                sqlite.in_transaction
+                or control.query_only
+                or control.readings is not None
+            )
+        except sqlite3.ProgrammingError:  # closed; the control says so
+            silent = True
         if silent or (self._direct and not self._away and not control.wrote):
             end(sqlite)
         else:
@@ -224,7 +239,10 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         self, last: Callable[[sqlite3.Connection], None], patience: float | None
     ) -> None:
         """Let the thread do one thing more, wait for that, and end it."""
-        if self.control.inherited or self._worker.is_gone():
+        if self.control.inherited:
+            return
+        if self._worker.is_gone():
+            self._bury()
             return
         if self._abandoned or not in_greenlet():
             self._stop()
@@ -239,6 +257,14 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
             raise
         if trip.over:
             trip.result()
+
+    def _bury(self) -> None:
+        """Close here what a thread that is dead has left open, with its locks."""
+        if self._worker.is_dead():
+            with suppress(sqlite3.Error):
+                self.control.close(self._sqlite)
+            self._worker.forget()
+            unwatch(self.control)
 
     def _stop(self) -> None:
         self._worker.stop(partial(self.control.close, self._sqlite))

@@ -188,7 +188,7 @@ class Control:
     def write(self) -> None:
         """Note that the transaction may write; not into a file that went away."""
         if self.place is not None:
-            self.place.before_writing()
+            self.place.check()
         self.wrote = True
 
     def _say(self, connection: sqlite3.Connection, statement: str) -> None:
@@ -211,7 +211,7 @@ class Control:
         if not self.began:
             self.wrote = False
             if self.place is not None:
-                self.place.after_writing(connection)
+                self.place.check_all(connection)
 
     def failed(self, connection: sqlite3.Connection, error: BaseException) -> None:
         """Note what an error left of the transaction, and of the connection."""
@@ -270,7 +270,7 @@ class Control:
                 raise lost from error
             raise
         if self.wrote and self.place is not None:
-            self.place.after_writing(connection)
+            self.place.check_all(connection)
 
     def roll_back(self, connection: sqlite3.Connection) -> bool:
         """Roll back if there is a transaction; its streams end with it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         DBAPIConnection,
         IsolationLevel,
     )
+    from sqlalchemy.pool import PoolProxiedConnection
 
     from async_layers.drivers._sqlite.cursor import Cursor
 
@@ -40,6 +42,7 @@ _OUTSIDE = re.compile(
     (?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_LEGACY = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
 _OWN_OPTIONS = frozenset({"sqlite_begin", "sqlite_query_only"})
 _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
 
@@ -165,13 +168,31 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         """Tell a new connection what the options say."""
         functions = super().on_connect()
         functions(cast("DBAPIConnection", connection))
-        self.options.tell(connection)
         control.set_up(connection)
+        # A database in memory has no journal, and says so only when nobody writes.
+        journal_mode = self.options.journal_mode if control.place else None
+        replace(self.options, journal_mode=journal_mode).tell(connection)
         # A child process begins with a line in which none of its parent's stand.
         line = os.getpid(), control.place and control.place.file
         control.line = self._lines.setdefault(line, Line())
 
     # --- transactions
+
+    def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
+        """Refuse a connection that begins by itself; BEGIN goes out later."""
+        try:
+            # An attribute of sqlite3 since Python 3.12.
+            autocommit = getattr(
+                dbapi_connection.dbapi_connection, "autocommit", _LEGACY
+            )
+        except sqlite3.ProgrammingError as error:
+            raise closed() from error
+        if autocommit != _LEGACY:
+            raise InvalidRequestError(
+                f"autocommit={autocommit!r} of sqlite3's connection is refused: seen "
+                "where a transaction begins; write isolation_level='AUTOCOMMIT', or "
+                "leave it out."
+            )
 
     def do_execute(
         self,

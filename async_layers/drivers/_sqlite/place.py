@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,7 +23,6 @@ _SIGNS = {
     sqlite3.SQLITE_READONLY,
 }
 _PRIMARY_CODE = 0xFF
-_MOMENT = 0.01  # seconds; a look takes as long as a quarter of a SELECT
 
 
 class Place:
@@ -37,7 +35,7 @@ class Place:
     "Unlinking or renaming a database file while in use".
     """
 
-    __slots__ = ("_log", "_log_path", "_looked", "file", "path")
+    __slots__ = ("_log", "_log_path", "file", "path")
 
     def __init__(self, path: str) -> None:
         """Remember the files that are there; OSError if there is none."""
@@ -45,39 +43,19 @@ class Place:
         self.file = _identity(path)
         self._log_path = f"{path}-wal"
         self._log = _found(self._log_path)
-        self._looked = 0.0
 
     def check(self) -> None:
         """Raise `ConnectionLost` if another file, or none, is there now."""
         if _found(self.path) != self.file:
             raise moved(self.path)
 
-    def before_writing(self) -> None:
-        """Look ahead of a write, unless this connection has just committed one.
-
-        It keeps a connection that is left over away from the new file's -shm.
-        """
-        if time.monotonic() - self._looked > _MOMENT:
-            self.check()
-
-    def after_writing(self, connection: sqlite3.Connection) -> None:
-        """Look at what is acknowledged next, and now and then at its log.
-
-        With the log everything goes that was committed and is not yet in the file,
-        so that one commit more or less is not what is lost.
-        """
-        self.check()
-        now = time.monotonic()
-        if now - self._looked > _MOMENT:
-            self._check_log(connection)
-        self._looked = now
-
-    def _check_log(self, connection: sqlite3.Connection) -> None:
-        """Look at the write-ahead log; it lives as long as its connections.
+    def check_all(self, connection: sqlite3.Connection) -> None:
+        """Look at the write-ahead log as well; it lives as long as its connections.
 
         It is made by whoever writes first, and is gone when this connection has
         left WAL mode.
         """
+        self.check()
         log = _found(self._log_path)
         if log == self._log:
             return

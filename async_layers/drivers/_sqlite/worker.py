@@ -27,6 +27,10 @@ class _Connection(aiosqlite.Connection):
         """Leave it to the adapter, which is collected with this one, or earlier."""
 
 
+# Whoever asks for the driver's name is told aiosqlite's.
+_Connection.__module__ = aiosqlite.Connection.__module__
+
+
 class Worker:
     """A thread that does one piece of work after another on its connection."""
 
@@ -55,6 +59,10 @@ class Worker:
     @connection.setter
     def connection(self, connection: sqlite3.Connection) -> None:
         self.driver._connection = connection
+
+    def is_dead(self) -> bool:
+        """Say whether the thread ended and left its connection open."""
+        return self.driver._connection is not None and not self.thread.is_alive()
 
     def send(self, work: Callable[[], object]) -> None:
         """Let the thread do work that tells of its end by itself."""
