@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import event, text
+from sqlalchemy import Integer, column, event, text
 
 from tests.sqlite._dialects import open_async_engine
 from tests.sqlite._items import prepare
@@ -30,8 +30,8 @@ SLOW = 0.5
 
 def _counting(up_to: str, statement: str) -> TextClause:
     """Return a statement that counts first; `running()` says that it has begun."""
-    return text(  # the tests' own words
-        "WITH RECURSIVE number(n) AS "
+    return text(
+        "WITH RECURSIVE number(n) AS "  # noqa: S608 - the tests' own words
         f"(SELECT running() UNION ALL SELECT n + 1 FROM number WHERE n < {up_to}), "
         f"total(n) AS (SELECT count(*) FROM number) {statement}"
     )
@@ -49,7 +49,7 @@ ENDLESS_STREAM = text(
     "(SELECT 1 UNION ALL "
     "SELECT n + CASE n WHEN 9 THEN running() ELSE 1 END FROM number) "
     "SELECT n FROM number WHERE n < 10"
-)
+).columns(column("n", Integer))
 
 
 class Ground:

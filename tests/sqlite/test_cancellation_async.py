@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -103,7 +103,8 @@ async def streams(endless: Ground) -> None:
 
 
 async def reads_batches(endless: Ground) -> None:
-    async with async_stream(endless.engine, ENDLESS_STREAM, batch=2) as batches:
+    statement = select(ENDLESS_STREAM.subquery())
+    async with async_stream(endless.engine, statement, batch=2) as batches:
         async for _ in batches:
             pass
 

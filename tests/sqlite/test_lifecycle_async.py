@@ -253,12 +253,11 @@ def test_engine_works_in_two_loops(tmp_path: Path) -> None:
     """A pool that one loop has filled serves the next one."""
     engine = create_async_engine(f"sqlite:///{tmp_path / 'file.db'}")
 
-    async def write() -> int:
+    async def write() -> int | None:
         async with engine.begin() as connection:
             await connection.run_sync(prepare)
             await connection.execute(NEW)
-            count: int = await connection.scalar(COUNT)
-        return count
+            return await connection.scalar(COUNT)
 
     assert 1 == asyncio.run(write())
     assert 2 == asyncio.run(write())

@@ -158,8 +158,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
 
     @property
     def autocommit(self) -> object:
-        """The one of sqlite3, since Python 3.12; no trip."""
-        return getattr(self._sqlite, "autocommit", -1)
+        """The one that sqlite3 was opened with, since Python 3.12; no trip."""
+        return self.control.autocommit
 
     @property
     def isolation_level(self) -> Level | None:

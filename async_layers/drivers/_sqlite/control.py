@@ -35,6 +35,7 @@ Level: TypeAlias = Literal["", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"]
 Answer: TypeAlias = "tuple[Description | None, list[object], int, int | None]"
 
 
+LEGACY = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
 # How most statements begin that write nothing; `reads` knows the others.
 READS = ("SELECT", "select")
 _READ = re.compile(
@@ -72,6 +73,7 @@ class Control:
     __slots__ = (
         "__weakref__",
         "_cursor",
+        "autocommit",
         "began",
         "begin",
         "engine",
@@ -92,6 +94,7 @@ class Control:
     def __init__(self, engine: str) -> None:
         """Begin with a connection that has no transaction; `engine` is its name."""
         self.engine = engine
+        self.autocommit = LEGACY
         self.began = False
         self.begin: str | None = None
         self.wrote = False
@@ -109,11 +112,12 @@ class Control:
         # None until there is one: a look at an empty set takes as long as a COMMIT.
         self.readings: WeakSet[Reading] | None = None
 
-    def set_up(self, connection: sqlite3.Connection) -> None:
+    def set_up(self, connection: sqlite3.Connection, path: str) -> None:
         """Remember what a new connection was opened with."""
         self.kept = connection
         self.own_level = connection.isolation_level or ""
-        self.place = place_of(connection)
+        self.autocommit = getattr(connection, "autocommit", self.autocommit)
+        self.place = place_of(path)
 
     def execute(
         self,

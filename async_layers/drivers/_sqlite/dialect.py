@@ -16,9 +16,10 @@ from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.sql.elements import ReleaseSavepointClause
 
 from async_layers._sqlite import DEFAULTS, SQLiteOptions
-from async_layers.drivers._sqlite.control import READS, Begin, Control
+from async_layers.drivers._sqlite.control import LEGACY, READS, Begin, Control
 from async_layers.drivers._sqlite.errors import ConnectionLost, closed, is_closed
 from async_layers.drivers._sqlite.memory import Memory
+from async_layers.drivers._sqlite.place import path_of
 from async_layers.drivers._sqlite.waiting import Line
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _OUTSIDE = re.compile(
     (?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-_LEGACY = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
 _OWN_OPTIONS = frozenset({"sqlite_begin", "sqlite_query_only"})
 _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
 
@@ -168,10 +168,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         """Tell a new connection what the options say."""
         functions = super().on_connect()
         functions(cast("DBAPIConnection", connection))
-        control.set_up(connection)
+        path = path_of(connection)
         # A database in memory has no journal, and says so only when nobody writes.
-        journal_mode = self.options.journal_mode if control.place else None
+        journal_mode = self.options.journal_mode if path else None
         replace(self.options, journal_mode=journal_mode).tell(connection)
+        control.set_up(connection, path)
         # A child process begins with a line in which none of its parent's stand.
         line = os.getpid(), control.place and control.place.file
         control.line = self._lines.setdefault(line, Line())
@@ -183,11 +184,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         try:
             # An attribute of sqlite3 since Python 3.12.
             autocommit = getattr(
-                dbapi_connection.dbapi_connection, "autocommit", _LEGACY
+                dbapi_connection.dbapi_connection, "autocommit", LEGACY
             )
         except sqlite3.ProgrammingError as error:
             raise closed() from error
-        if autocommit != _LEGACY:
+        if autocommit != LEGACY:
             raise InvalidRequestError(
                 f"autocommit={autocommit!r} of sqlite3's connection is refused: seen "
                 "where a transaction begins; write isolation_level='AUTOCOMMIT', or "

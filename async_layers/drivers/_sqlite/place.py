@@ -88,11 +88,16 @@ def _journal(connection: sqlite3.Connection) -> object:
         return cursor.fetchone()[0]
 
 
-def place_of(connection: sqlite3.Connection) -> Place | None:
-    """Return the place of a connection's file, None for a database in memory."""
+def path_of(connection: sqlite3.Connection) -> str:
+    """Return the path of a connection's file, '' for a database in memory."""
     with closing(connection.execute("PRAGMA database_list")) as cursor:
         path = next((row[2] for row in cursor.fetchall() if row[1] == "main"), "")
+    return path if path and os.path.exists(path) else ""  # noqa: PTH110 - as above
+
+
+def place_of(path: str) -> Place | None:
+    """Return the place of a file, None for a database in memory."""
     try:
         return Place(path)
-    except (OSError, ValueError, TypeError):
+    except OSError:
         return None

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # Seconds that a caller who was cancelled waits for a statement, and between two
 # interruptions: one that comes between two statements has no effect.
-PATIENCE = 0.03
+PATIENCE = 0.2
 _TURN = 0.002
 
 
