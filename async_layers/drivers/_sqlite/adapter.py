@@ -137,14 +137,13 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         if interrupt:
             self.control.given_up = self.control.refuses = True
         # Whoever closes a coroutine cannot be made to wait.
-        patient = isinstance(error, asyncio.CancelledError)
-        over = patient and (
-            outlast(trip, PATIENCE, self._sqlite.interrupt)
-            if interrupt
-            else outlast(trip, None)
-        )
-        self._abandoned = not over
-        if over and self._away == 1:
+        if isinstance(error, asyncio.CancelledError):
+            if interrupt:
+                outlast(trip, PATIENCE, self._sqlite.interrupt)
+            else:
+                outlast(trip, None)
+        self._abandoned = not trip.over
+        if trip.over and self._away == 1:
             # It is usable again; what somebody else sent meanwhile is refused.
             self.control.given_up = False
             self.control.refuses = self.control.lost is not None
@@ -236,7 +235,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         self._leave(self.control.give_up, PATIENCE)
 
     def _leave(
-        self, last: Callable[[sqlite3.Connection], None], patience: float | None
+        self, last: Callable[[sqlite3.Connection], None], patience: int | None
     ) -> None:
         """Let the thread do one thing more, wait for that, and end it."""
         if self.control.inherited:
@@ -250,11 +249,9 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         trip = Trip(self._worker, partial(last, self._sqlite))
         trip.send()
         self._stop()
-        try:
-            await_(trip.wait(patience))
-        except asyncio.CancelledError:
-            outlast(trip, patience)
-            raise
+        cancelled = outlast(trip, patience)
+        if cancelled:
+            raise cancelled
         if trip.over:
             trip.result()
 

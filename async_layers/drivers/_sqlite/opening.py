@@ -45,7 +45,7 @@ def open_connection(
         worker.stop(partial(_close, opened))
         if isinstance(error, asyncio.CancelledError):
             outlast(trip, PATIENCE)
-        worker.thread.join(timeout=PATIENCE)
+        worker.thread.join(timeout=0.05)
         raise
     direct = not named.get("check_same_thread", True)
     return AsyncAdaptSQLiteConnection(worker, direct=direct)

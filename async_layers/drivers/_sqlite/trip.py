@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds that a caller who was cancelled waits for a statement, and between two
-# interruptions: one that comes between two statements has no effect.
-PATIENCE = 0.2
-_TURN = 0.002
+# A caller who was cancelled waits this many turns for a statement, and interrupts it
+# in each: what comes between two statements has no effect. Counted, they last longer
+# where the machine has no time for the thread either.
+PATIENCE = 15
+_TURN = 0.002  # seconds
 
 
 class Trip(Generic[T]):
@@ -148,22 +149,20 @@ class Trip(Generic[T]):
 
 
 def outlast(
-    trip: Trip[T], patience: float | None, interrupt: Callable[[], None] | None = None
-) -> bool:
-    """Wait for a trip whose caller was cancelled, through further cancellations.
+    trip: Trip[T], patience: int | None, interrupt: Callable[[], None] | None = None
+) -> asyncio.CancelledError | None:
+    """Wait for a trip that has been sent, through cancellations; return the last one.
 
-    Up to `patience` seconds, interrupting it all the while. Return whether it is
-    over.
+    For up to `patience` turns, None for ever, interrupting the statement in each.
     """
-    loop = asyncio.get_running_loop()
-    end = None if patience is None else loop.time() + patience
-    while not trip.over:
-        if end is not None and loop.time() > end:
-            return False
+    cancelled: asyncio.CancelledError | None = None
+    turns = 0
+    while not trip.over and (patience is None or turns < patience):
+        turns += 1
         if interrupt:
             interrupt()
         try:
-            await_(trip.wait(None if end is None else _TURN))
-        except asyncio.CancelledError:
-            continue
-    return True
+            await_(trip.wait(None if patience is None else _TURN))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
