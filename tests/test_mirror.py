@@ -35,13 +35,6 @@ DIFFER: dict[str, dict[str, str]] = {
     "async_layers/drivers/sqlite.py": {
         "module": "each names its driver",
         "imports": "aiosqlite, its thread and the greenlets are asyncio's",
-        "P": "a blocking cursor works where it is, asyncio's beside its adapter",
-        "T": "a blocking cursor works where it is, asyncio's beside its adapter",
-        "_Here": "a blocking cursor works where it is, asyncio's beside its adapter",
-        "SQLiteCursor": "asyncio's stands beside its adapter",
-        "SQLiteStreamCursor": "asyncio's stands beside its adapter",
-        "_LEGACY_TRANSACTION_CONTROL": "asyncio's connection is never asked for it",
-        "SQLiteDBAPI": "sqlite3 is a module of PEP 249 itself",
         "SQLiteDialect:": "SQLAlchemy asks whether it is asyncio's, and can terminate",
         "SQLiteDialect.__init__": "a Control lies beside sqlite3's connection; an "
         "adapter has its own, and a thread that may outlive it",
@@ -53,8 +46,6 @@ DIFFER: dict[str, dict[str, str]] = {
         "SQLiteDialect.connect": "asyncio's thread is another than the loop's",
         "SQLiteDialect.on_connect": "the adapter makes the Control, a thread sets up",
         "SQLiteDialect.control_of": "a Control lies beside sqlite3's connection",
-        "SQLiteDialect.new_cursor": "a Control lies beside sqlite3's connection",
-        "SQLiteDialect.do_begin": "asyncio's connection is never asked for autocommit",
         "SQLiteDialect.do_commit": "the adapter decides whether it is a trip",
         "SQLiteDialect.do_rollback": "the adapter decides whether it is a trip",
         "SQLiteDialect.do_close": "the adapter closes itself",

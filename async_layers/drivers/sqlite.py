@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import event
 
 from async_layers.drivers._sqlite.control import Control
-from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
 from async_layers.drivers._sqlite.dialect import SharedSQLiteDialect
+from async_layers.drivers._sqlite.here import SQLiteCursor, SQLiteStreamCursor
 from async_layers.drivers._sqlite.lifecycle import watch
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
-    from typing import Concatenate, ParamSpec
 
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine import Dialect
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
-
-    from async_layers.drivers._sqlite.control import Begin, Parameters
-
-    P = ParamSpec("P")
-
-T = TypeVar("T")
-
-
-class _Here:
-    """Do the work of a cursor where it is asked for."""
-
-    connection: Any
-
-    def run(
-        self,
-        work: Callable[Concatenate[sqlite3.Connection, P], T],
-        /,
-        *arguments: P.args,
-        **named: P.kwargs,
-    ) -> T:
-        """Do the work at once."""
-        return work(self.connection, *arguments, **named)
-
-
-class SQLiteCursor(_Here, Cursor):
-    """A cursor that fetches all its rows when it executes."""
-
-    def perform(
-        self, begin: Begin | None, operation: str, parameters: Parameters
-    ) -> None:
-        """Execute a statement, after what begins its transaction."""
-        self.description, rows, self.rowcount, self.lastrowid = self.control.execute(
-            self.connection, begin, operation, parameters
-        )
-        self._rows = iter(rows)
-
-
-class SQLiteStreamCursor(_Here, StreamCursor):
-    """A cursor that fetches its rows in batches."""
 
 
 class SQLiteDialect(SharedSQLiteDialect):
@@ -69,6 +29,8 @@ class SQLiteDialect(SharedSQLiteDialect):
     """
 
     supports_statement_cache = True
+    cursor_class = SQLiteCursor
+    stream_cursor_class = SQLiteStreamCursor
 
     def __init__(self, **arguments: Any) -> None:
         """Take SQLAlchemy's arguments, and `sqlite`, what each connection is told."""
@@ -126,18 +88,6 @@ class SQLiteDialect(SharedSQLiteDialect):
         if control is None:
             control = self._controls[id(dbapi_connection)] = Control(self.engine_name)
         return control
-
-    def new_cursor(self, dbapi_connection: object) -> Cursor:
-        """Return a cursor that fetches all its rows when it executes."""
-        control = self._controls.get(id(dbapi_connection))
-        return SQLiteCursor(
-            dbapi_connection, control or self.control_of(dbapi_connection)
-        )
-
-    def new_stream_cursor(self, dbapi_connection: object, batch: int | None) -> Cursor:
-        """Return a cursor that fetches `batch` rows at a time, all for None."""
-        control = self.control_of(dbapi_connection)
-        return SQLiteStreamCursor(dbapi_connection, control, batch)
 
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""

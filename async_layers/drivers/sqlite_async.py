@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiosqlite
 from sqlalchemy import util
-from sqlalchemy.dialects.sqlite.aiosqlite import (
-    AsyncAdapt_aiosqlite_dbapi,
-    SQLiteDialect_aiosqlite,
-)
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from async_layers.drivers._sqlite.adapter import (
@@ -20,7 +17,7 @@ from async_layers.drivers._sqlite.adapter import (
     AsyncSQLiteStreamCursor,
 )
 from async_layers.drivers._sqlite.dialect import SharedSQLiteDialect
-from async_layers.drivers._sqlite.opening import open_connection
+from async_layers.drivers._sqlite.opening import AsyncSQLiteDBAPI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,20 +28,6 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import Pool
 
     from async_layers.drivers._sqlite.control import Control
-    from async_layers.drivers._sqlite.cursor import Cursor
-
-
-class AsyncSQLiteDBAPI(AsyncAdapt_aiosqlite_dbapi):
-    """The module of PEP 249 that SQLAlchemy sees: sqlite3's names, our connect()."""
-
-    def _init_dbapi_attributes(self) -> None:
-        super()._init_dbapi_attributes()
-        for name in ("DataError", "InterfaceError", "InternalError", "Warning"):
-            setattr(self, name, getattr(self.sqlite, name))
-
-    def connect(self, *arguments: Any, **named: Any) -> Any:
-        """Open a connection, its own or an `async_creator`'s."""
-        return open_connection(*arguments, **named)
 
 
 class AsyncSQLiteDialect(SharedSQLiteDialect):
@@ -57,6 +40,8 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
     supports_statement_cache = True
     is_async = True
     has_terminate = True
+    cursor_class = AsyncSQLiteCursor
+    stream_cursor_class = AsyncSQLiteStreamCursor
 
     def __init__(self, **arguments: Any) -> None:
         """Take SQLAlchemy's arguments, and `sqlite`, what each connection is told."""
@@ -102,15 +87,6 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
     def control_of(self, dbapi_connection: object) -> Control:
         """Return the control of a connection, pooled or not."""
         return cast("AsyncAdaptSQLiteConnection", dbapi_connection).control
-
-    def new_cursor(self, dbapi_connection: object) -> Cursor:
-        """Return a cursor that fetches all its rows when it executes."""
-        return AsyncSQLiteCursor(dbapi_connection, self.control_of(dbapi_connection))
-
-    def new_stream_cursor(self, dbapi_connection: object, batch: int | None) -> Cursor:
-        """Return a cursor that fetches `batch` rows at a time, all for None."""
-        control = self.control_of(dbapi_connection)
-        return AsyncSQLiteStreamCursor(dbapi_connection, control, batch)
 
     def do_terminate(self, dbapi_connection: DBAPIConnection) -> None:
         """Give a connection up, at once."""

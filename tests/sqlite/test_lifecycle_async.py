@@ -162,18 +162,18 @@ async def test_disposed_engine_opens_again(engine: AsyncEngine) -> None:
 
 async def test_disposed_engine_has_no_thread(tmp_path: Path) -> None:
     """The threads of five connections have ended when dispose() returns."""
-    before = threading.enumerate()
+    before = set(threading.enumerate())
     engine = open_async_engine(OURS, tmp_path / "file.db")
     connections = [await engine.connect() for _ in range(5)]
     for connection in connections:
         await connection.close()
     await engine.dispose()
-    assert before == threading.enumerate()
+    assert set() == set(threading.enumerate()) - before
 
 
 async def test_cancelled_connections_have_no_thread(tmp_path: Path) -> None:
     """The threads of cancelled statements have ended when dispose() returns."""
-    before = threading.enumerate()
+    before = set(threading.enumerate())
     async with ground(OURS, tmp_path / "file.db") as endless:
 
         async def select() -> None:
@@ -184,16 +184,32 @@ async def test_cancelled_connections_have_no_thread(tmp_path: Path) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    assert before == threading.enumerate()
+    assert set() == set(threading.enumerate()) - before
+
+
+async def test_cancelled_dispose_can_be_repeated(tmp_path: Path) -> None:
+    """A dispose() that is cancelled half way is completed by another one."""
+    before = set(threading.enumerate())
+    engine = open_async_engine(OURS, tmp_path / "file.db")
+    connections = [await engine.connect() for _ in range(5)]
+    for connection in connections:
+        await connection.close()
+    task = asyncio.create_task(engine.dispose())
+    await asyncio.sleep(0)  # the first connection is on its way
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await engine.dispose()
+    assert set() == set(threading.enumerate()) - before
 
 
 async def test_pool_that_keeps_nothing_keeps_no_thread(tmp_path: Path) -> None:
     """A connection of NullPool ends its thread when it is closed."""
-    before = threading.enumerate()
+    before = set(threading.enumerate())
     engine = open_async_engine(OURS, tmp_path / "file.db", poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
-    assert before == threading.enumerate()
+    assert set() == set(threading.enumerate()) - before
     await engine.dispose()
 
 
@@ -266,7 +282,7 @@ def test_engine_works_in_two_loops(tmp_path: Path) -> None:
 
 def test_engine_is_disposed_of_in_a_later_loop(tmp_path: Path) -> None:
     """The loop that disposes need not be the one that connected."""
-    before = threading.enumerate()
+    before = set(threading.enumerate())
     engine = create_async_engine(f"sqlite:///{tmp_path / 'file.db'}")
 
     async def connect() -> None:
@@ -276,7 +292,7 @@ def test_engine_is_disposed_of_in_a_later_loop(tmp_path: Path) -> None:
 
     asyncio.run(connect())
     asyncio.run(engine.dispose())
-    assert before == threading.enumerate()
+    assert set() == set(threading.enumerate()) - before
 
 
 # Tasks and generators that share a connection.
@@ -316,6 +332,21 @@ async def test_closed_generator_gives_its_connection_back(
     async with ground(OURS, tmp_path / "file.db") as other:
         assert not other.is_locked()
         assert [] == other.names()
+
+
+@ours
+async def test_dropped_generator_gives_its_connection_back(
+    engine: AsyncEngine,
+) -> None:
+    """A generator that nobody closes is closed by the loop, with its connection."""
+    rows = streamed(engine)
+    assert 1 == await anext(rows)
+    del rows
+    await asyncio.sleep(0)  # the loop begins to close it
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    assert 1 == engine.pool.checkedin()  # type: ignore[attr-defined]
+    async with engine.connect() as connection:
+        assert 0 == await connection.scalar(COUNT)
 
 
 # The end of the process, and one that forks.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from sqlalchemy.pool import PoolProxiedConnection
 
-    from async_layers.drivers._sqlite.cursor import Cursor
+    from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
 
 # What SQLite cannot do in a transaction, or silently does not do there, and a
 # BEGIN of the user's own.
@@ -96,6 +96,8 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
     supports_statement_cache = True
     supports_server_side_cursors = True
     execution_ctx_cls = ExecutionContext
+    cursor_class: type[Cursor]
+    stream_cursor_class: type[StreamCursor]
 
     def __init__(self, sqlite: SQLiteOptions = DEFAULTS, **arguments: Any) -> None:
         """Take SQLAlchemy's own arguments, and what each connection is told."""
@@ -112,11 +114,13 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
 
     def new_cursor(self, dbapi_connection: object) -> Cursor:
         """Return a cursor that fetches all its rows when it executes."""
-        raise NotImplementedError
+        return self.cursor_class(dbapi_connection, self.control_of(dbapi_connection))
 
     def new_stream_cursor(self, dbapi_connection: object, batch: int | None) -> Cursor:
         """Return a cursor that fetches `batch` rows at a time, all for None."""
-        raise NotImplementedError
+        return self.stream_cursor_class(
+            dbapi_connection, self.control_of(dbapi_connection), batch
+        )
 
     # --- the engine
 

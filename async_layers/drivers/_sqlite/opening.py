@@ -7,6 +7,7 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 from sqlalchemy.util.concurrency import await_
 
 from async_layers.drivers._sqlite.adapter import AsyncAdaptSQLiteConnection
@@ -54,3 +55,16 @@ def open_connection(
 def _close(opened: list[sqlite3.Connection]) -> None:
     for connection in opened:
         connection.close()
+
+
+class AsyncSQLiteDBAPI(AsyncAdapt_aiosqlite_dbapi):
+    """The module of PEP 249 that SQLAlchemy sees: sqlite3's names, our connect()."""
+
+    def _init_dbapi_attributes(self) -> None:
+        super()._init_dbapi_attributes()
+        for name in ("DataError", "InterfaceError", "InternalError", "Warning"):
+            setattr(self, name, getattr(self.sqlite, name))
+
+    def connect(self, *arguments: Any, **named: Any) -> Any:
+        """Open a connection, its own or an `async_creator`'s."""
+        return open_connection(*arguments, **named)
