@@ -48,8 +48,8 @@ async def async_transaction(
     Leaving the block commits; an exception rolls back and travels on.
 
     `isolation_level` holds for this transaction alone. With `read_only` the
-    database refuses to write. With `write` SQLite takes its write lock when
-    the transaction begins, so that it never fails on the way from reading to
+    database refuses to write. With `write` SQLite takes its write lock with
+    the first statement, so that it never fails on the way from reading to
     writing (SQLITE_BUSY_SNAPSHOT); other databases lock as they write.
     """
     plan = plan_transaction(engine, isolation_level, read_only=read_only, write=write)

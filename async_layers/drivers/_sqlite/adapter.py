@@ -209,6 +209,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
                 sqlite.in_transaction
                 or control.query_only
                 or control.readings is not None
+                or control.dropped
             )
         except sqlite3.ProgrammingError:  # closed; the control says so
             silent = True

@@ -76,6 +76,7 @@ class Control:
         "autocommit",
         "began",
         "begin",
+        "dropped",
         "engine",
         "given_up",
         "inherited",
@@ -111,6 +112,7 @@ class Control:
         self.line = Line()
         # None until there is one: a look at an empty set takes as long as a COMMIT.
         self.readings: WeakSet[Reading] | None = None
+        self.dropped: list[sqlite3.Cursor] = []
 
     def set_up(self, connection: sqlite3.Connection, path: str) -> None:
         """Remember what a new connection was opened with."""
@@ -129,7 +131,7 @@ class Control:
         """Execute a statement and take all its rows, so that it holds no lock."""
         try:
             # For each statement; prepare() would be a call more.
-            if begin is not None or self.refuses:
+            if begin is not None or self.refuses or self.dropped:
                 self.prepare(connection, begin)
             if not (self.wrote or statement.startswith(READS) or reads(statement)):
                 self.write()
@@ -174,6 +176,7 @@ class Control:
             raise inherited(self.engine)
         if self.lost is not None:
             raise rolled_back(self.lost)
+        self._close_dropped()
         if begin is not None and not connection.in_transaction:
             if begin.query_only and not self.query_only:
                 self._say(connection, "PRAGMA query_only = ON")
@@ -254,6 +257,7 @@ class Control:
                 reason = self.lost
                 self.roll_back(connection)
                 raise rolled_back(reason)
+            self._close_dropped()
             if connection.in_transaction:
                 self._commit(connection)
         except sqlite3.ProgrammingError as error:
@@ -284,7 +288,7 @@ class Control:
         if self.inherited:
             return True
         try:
-            if self.readings is not None:
+            if self.readings is not None or self.dropped:
                 self._close_readings()
             if not connection.in_transaction:
                 return False
@@ -331,6 +335,12 @@ class Control:
         readings, self.readings = self.readings, None
         for reading in readings or ():
             reading.close()
+        self._close_dropped()
+
+    def _close_dropped(self) -> None:
+        """Close the cursors of results that nobody has any more."""
+        while self.dropped:
+            self.dropped.pop().close()
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Close the connection; no result that is still open keeps its lock.

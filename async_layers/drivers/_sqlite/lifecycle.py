@@ -30,7 +30,7 @@ def unwatch(control: Control) -> None:
     _open.pop(control, None)
 
 
-def _mark_inherited() -> None:
+def _mark_inherited() -> None:  # pragma: no cover - only in a child process
     """Refuse, in a child process, what its parent opened, and never close it.
 
     Source: https://sqlite.org/howtocorrupt.html, 2.6, "Carrying an open database
@@ -42,7 +42,7 @@ def _mark_inherited() -> None:
     _open.clear()
 
 
-def _warn_at_exit() -> None:
+def _warn_at_exit() -> None:  # pragma: no cover - when coverage is over
     """Name the engines that were forgotten; their threads do not keep the process."""
     forgotten = {control.engine for control, thread in _open.items() if thread}
     for engine in sorted(forgotten):

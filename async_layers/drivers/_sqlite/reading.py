@@ -61,6 +61,15 @@ class Reading:
         self._ahead = [rows.pop()]
         return rows, False
 
+    def __del__(self) -> None:
+        """Leave the cursor of a result that nobody has any more to its connection.
+
+        Whoever closes it waits for SQLite's mutex, which a statement may hold in
+        another thread for as long as it runs.
+        """
+        if not self.closed:
+            self._control.dropped.append(self._cursor)
+
     def close(self) -> None:
         """Let go of the lock that an open result holds."""
         if not self.closed:

@@ -42,6 +42,7 @@ class Trip(Generic[T]):
         "_context",
         "_error",
         "_loop",
+        "_message",
         "_result",
         "_waiter",
         "_work",
@@ -128,15 +129,16 @@ class Trip(Generic[T]):
         """Let the task go on without the thread, cancelled."""
         if self.over or self._cancelled or not self._callback:
             return False
-        del msg
         self._cancelled = True
+        self._message = msg
         self._loop.call_soon(self._callback, self, context=self._callback_context)
         return True
 
     def result(self) -> T:
         """Return what the work returned, or raise what it raised."""
         if self._cancelled and not self._waiter:
-            raise asyncio.CancelledError
+            message = () if self._message is None else (self._message,)
+            raise asyncio.CancelledError(*message)
         if self._error is not None:
             raise self._error
         return cast("T", self._result)
