@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import aiosqlite
@@ -11,13 +12,12 @@ from sqlalchemy import util
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
-from async_layers.drivers._sqlite.adapter import (
-    AsyncAdaptSQLiteConnection,
+from async_layers.drivers._sqlite.dialect import SharedSQLiteDialect
+from async_layers.drivers._sqlite.opening import AsyncSQLiteDBAPI
+from async_layers.drivers._sqlite.there import (
     AsyncSQLiteCursor,
     AsyncSQLiteStreamCursor,
 )
-from async_layers.drivers._sqlite.dialect import SharedSQLiteDialect
-from async_layers.drivers._sqlite.opening import AsyncSQLiteDBAPI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import Pool
 
+    from async_layers.drivers._sqlite.adapter import AsyncAdaptSQLiteConnection
     from async_layers.drivers._sqlite.control import Control
 
 
@@ -97,9 +98,13 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
         return cast("AsyncAdaptSQLiteConnection", connection).driver_connection
 
     def disposed(self, engine: Engine) -> None:
-        """Wait for the threads of connections that were given up before."""
+        """Wait for the threads of connections that were given up before.
+
+        Not for ever: a function defined by the user may never return.
+        """
         super().disposed(engine)
-        while in_greenlet() and self._leaving:
+        end = time.monotonic() + 10  # seconds
+        while in_greenlet() and self._leaving and time.monotonic() < end:
             if self._leaving[-1].is_alive():
                 await_(asyncio.sleep(0.001))
             else:

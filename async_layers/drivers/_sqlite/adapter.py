@@ -13,9 +13,9 @@ from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from async_layers.drivers._sqlite.control import Control
-from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
 from async_layers.drivers._sqlite.errors import closed, inherited
 from async_layers.drivers._sqlite.lifecycle import unwatch, watch
+from async_layers.drivers._sqlite.there import AsyncSQLiteCursor
 from async_layers.drivers._sqlite.trip import PATIENCE, Trip, outlast
 
 if TYPE_CHECKING:
@@ -26,36 +26,12 @@ if TYPE_CHECKING:
     from sqlalchemy.connectors.asyncio import AsyncIODBAPIConnection
 
     from async_layers.drivers._sqlite.control import Level, Parameters
+    from async_layers.drivers._sqlite.cursor import Cursor
     from async_layers.drivers._sqlite.worker import Worker
 
     P = ParamSpec("P")
 
 T = TypeVar("T")
-
-
-class _There:
-    """Do the work of a cursor on the connection's thread."""
-
-    connection: Any
-
-    def run(
-        self,
-        work: Callable[Concatenate[sqlite3.Connection, P], T],
-        /,
-        *arguments: P.args,
-        **named: P.kwargs,
-    ) -> T:
-        """Go to the thread and come back with the result."""
-        result: T = self.connection.run(work, *arguments, **named)
-        return result
-
-
-class AsyncSQLiteCursor(_There, Cursor):
-    """A cursor that fetches all its rows in the trip that executes."""
-
-
-class AsyncSQLiteStreamCursor(_There, StreamCursor):
-    """A cursor that fetches its rows in batches, a trip each."""
 
 
 class AsyncAdaptSQLiteConnection(AdaptedConnection):
@@ -142,8 +118,9 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
                 outlast(trip, PATIENCE, self._sqlite.interrupt)
             else:
                 outlast(trip, None)
-        self._abandoned = not trip.over
-        if trip.over and self._away == 1:
+        if not trip.over:
+            self._abandoned = True
+        elif self._away == 1:
             # It is usable again; what somebody else sent meanwhile is refused.
             self.control.given_up = False
             self.control.refuses = self.control.lost is not None
@@ -173,13 +150,8 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         else:
             self.run(setattr, "isolation_level", value)
 
-    def cursor(
-        self,
-        server_side: bool = False,  # noqa: FBT001, FBT002 - as SQLAlchemy calls it
-    ) -> Cursor:
-        """Return a cursor that fetches when it executes, or in batches; no trip."""
-        if server_side:
-            return AsyncSQLiteStreamCursor(self, self.control, 1)
+    def cursor(self) -> Cursor:
+        """Return a cursor that fetches when it executes; no trip."""
         return AsyncSQLiteCursor(self, self.control)
 
     def execute(self, operation: str, parameters: Parameters | None = None) -> Cursor:

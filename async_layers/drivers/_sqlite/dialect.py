@@ -190,9 +190,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             autocommit = getattr(
                 dbapi_connection.dbapi_connection, "autocommit", LEGACY
             )
-        except sqlite3.ProgrammingError as error:
-            raise closed() from error
-        if autocommit != LEGACY:
+        except sqlite3.ProgrammingError as error:  # pragma: no cover - Python 3.12
+            if is_closed(error):
+                raise closed() from error
+            raise
+        if autocommit != LEGACY:  # pragma: no cover - Python 3.12
             raise InvalidRequestError(
                 f"autocommit={autocommit!r} of sqlite3's connection is refused: seen "
                 "where a transaction begins; write isolation_level='AUTOCOMMIT', or "
