@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.exc import ArgumentError
 
-from async_layers._sqlite import DEFAULTS
+from async_layers._sqlite import DEFAULTS, require_options
 from async_layers._urls.prepare import prepare_url
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def engine_arguments(  # noqa: PLR0913, PLR0917 - what an engine can be given
 
 def _sqlite(url: URL, options: SQLiteOptions) -> dict[str, SQLiteOptions]:
     """Hand SQLite's options to the dialect that knows them."""
+    require_options(options)
     if url.get_backend_name() != "sqlite":
         return {}
     if url.get_driver_name().startswith("async_layers"):

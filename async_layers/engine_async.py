@@ -11,6 +11,7 @@ import sqlalchemy.ext.asyncio
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from async_layers._eager import leave_eagerly
 from async_layers._finish import finish
 from async_layers._options import engine_arguments
 from async_layers._sqlite import DEFAULTS, SQLiteOptions
@@ -45,9 +46,10 @@ def create_async_engine(
     url, known = engine_arguments(
         url, "async", application_name, connect_timeout, sqlite, arguments
     )
-    return sqlalchemy.ext.asyncio.create_async_engine(
+    engine = sqlalchemy.ext.asyncio.create_async_engine(
         url, **cast("dict[str, Any]", known)
     )
+    return leave_eagerly(engine)
 
 
 @asynccontextmanager

@@ -128,9 +128,9 @@ def test_error_says_that_the_file_is_lost(
             add(engine, lambda: befall(file))
     assert caught.value.connection_invalidated
     assert str(caught.value.orig) == (
-        f"The database file was deleted or replaced: seen no longer {str(file)!r} that "
-        "this connection opened, so that what it writes is lost; write it again, on "
-        "a new connection."
+        f"The database file was deleted or replaced: seen that {str(file)!r} is not "
+        "what this connection opened, so that what it writes is lost; write it "
+        "again, on a new connection."
     )
 
 
@@ -205,7 +205,7 @@ def test_row_whose_log_is_gone_is_not_acknowledged(driver: str, tmp_path: Path) 
         connection.execute(ADD, {"id": 2})
         connection.commit()
         log_deleted(file)
-        with pytest.raises(OperationalError, match=r"seen no longer '.*file\.db-wal'"):
+        with pytest.raises(OperationalError, match=r"seen that '.*file\.db-wal'"):
             connection.execute(ADD, {"id": 3})
             connection.commit()
 

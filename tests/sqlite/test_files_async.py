@@ -132,9 +132,9 @@ async def test_error_says_that_the_file_is_lost(
             await add(engine, lambda: befall(file))
     assert caught.value.connection_invalidated
     assert str(caught.value.orig) == (
-        f"The database file was deleted or replaced: seen no longer {str(file)!r} that "
-        "this connection opened, so that what it writes is lost; write it again, on "
-        "a new connection."
+        f"The database file was deleted or replaced: seen that {str(file)!r} is not "
+        "what this connection opened, so that what it writes is lost; write it "
+        "again, on a new connection."
     )
 
 
@@ -217,7 +217,7 @@ async def test_row_whose_log_is_gone_is_not_acknowledged(
         await connection.execute(ADD, {"id": 2})
         await connection.commit()
         log_deleted(file)
-        with pytest.raises(OperationalError, match=r"seen no longer '.*file\.db-wal'"):
+        with pytest.raises(OperationalError, match=r"seen that '.*file\.db-wal'"):
             await connection.execute(ADD, {"id": 3})
             await connection.commit()
 

@@ -181,7 +181,7 @@ def test_autocommit_of_the_driver_is_refused(tmp_path: Path) -> None:
     """The argument of Python 3.12 takes the place of BEGIN, and is refused."""
     arguments = {"connect_args": {"autocommit": False}}
     with engine_on(OURS, fresh(tmp_path), **arguments) as engine:
-        with pytest.raises(ArgumentError, match="seen False, beside which no BEGIN"):
+        with pytest.raises(ArgumentError, match="seen False, by which sqlite3 begins"):
             engine.connect()
 
 

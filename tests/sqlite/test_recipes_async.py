@@ -193,7 +193,7 @@ async def test_autocommit_of_the_driver_is_refused(tmp_path: Path) -> None:
     """The argument of Python 3.12 takes the place of BEGIN, and is refused."""
     arguments = {"connect_args": {"autocommit": False}}
     async with async_engine_on(OURS, fresh(tmp_path), **arguments) as engine:
-        with pytest.raises(ArgumentError, match="seen False, beside which no BEGIN"):
+        with pytest.raises(ArgumentError, match="seen False, by which sqlite3 begins"):
             await engine.connect()
 
 

@@ -162,10 +162,9 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         """Commit what has been written; no trip for what has only read."""
         if self.control.inherited and self.control.began:
             raise inherited(self.control.engine)
-        if not self._worker.is_gone():
-            self._end(self.control.commit)
-        elif self.control.began:
+        if self._worker.is_gone():
             raise closed()
+        self._end(self.control.commit)
 
     def rollback(self) -> None:
         """Roll back what has been written; no trip for what has only read."""

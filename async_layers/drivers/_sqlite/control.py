@@ -250,6 +250,7 @@ class Control:
         again; the next user of the connection would
         (engine/base.py, `_close_special`).
         """
+        unheard: str | None = None
         try:
             if self.inherited:
                 raise inherited(self.engine)
@@ -263,9 +264,12 @@ class Control:
         except sqlite3.ProgrammingError as error:
             if is_closed(error):
                 raise closed() from error
+            unheard = str(error)  # in another thread: neither COMMIT nor ROLLBACK
             raise
         finally:
             self.ended(connection)
+            if unheard:
+                self.lost, self.refuses = unheard, True
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from abc import abstractmethod
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -15,9 +16,14 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.sql.elements import ReleaseSavepointClause
 
-from async_layers._sqlite import DEFAULTS, SQLiteOptions
+from async_layers._sqlite import DEFAULTS, SQLiteOptions, require_options
 from async_layers.drivers._sqlite.control import LEGACY, READS, Begin, Control
-from async_layers.drivers._sqlite.errors import ConnectionLost, closed, is_closed
+from async_layers.drivers._sqlite.errors import (
+    ConnectionLost,
+    closed,
+    ignored,
+    is_closed,
+)
 from async_layers.drivers._sqlite.memory import Memory
 from async_layers.drivers._sqlite.place import path_of
 from async_layers.drivers._sqlite.waiting import Line
@@ -42,6 +48,11 @@ _OUTSIDE = re.compile(
     (?:BEGIN|VACUUM|DETACH|PRAGMA\s+(?:[^=(.]+\.\s*)?["`\[]?
     (?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+# What SQLite takes in a transaction, and does not do.
+_PRAGMAS = ("PRAGMA", "pragma")
+_IGNORED = re.compile(
+    r"""PRAGMA\s+(?:[^=(.]+\.\s*)?["`\[]?foreign_keys["`\]]?\s*[=(]""", re.IGNORECASE
 )
 _OWN_OPTIONS = frozenset({"sqlite_begin", "sqlite_query_only"})
 _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
@@ -102,15 +113,15 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
     def __init__(self, sqlite: SQLiteOptions = DEFAULTS, **arguments: Any) -> None:
         """Take SQLAlchemy's own arguments, and what each connection is told."""
         super().__init__(**arguments)
-        self.options = sqlite
+        self.options = require_options(sqlite)
         self.memory = Memory()
         self._lines = dict[object, Line]()
         self._begin = _begin(sqlite.begin, "", query_only=False)
         self.engine_name = "the engine"
 
+    @abstractmethod
     def control_of(self, dbapi_connection: object) -> Control:
         """Return the control of a connection, pooled or not."""
-        raise NotImplementedError
 
     def new_cursor(self, dbapi_connection: object) -> Cursor:
         """Return a cursor that fetches all its rows when it executes."""
@@ -161,11 +172,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
 
     def check_connect_args(self, named: Mapping[str, object]) -> None:
         """Refuse what takes beginning out of this dialect's hands by half."""
-        if "autocommit" in named:
+        if named.get("autocommit", LEGACY) != LEGACY:
             raise ArgumentError(
                 "connect_args['autocommit'] is refused: seen "
-                f"{named['autocommit']!r}, beside which no BEGIN of ours has a "
-                "place; write isolation_level='AUTOCOMMIT', or leave it out."
+                f"{named['autocommit']!r}, by which sqlite3 begins or does not; write "
+                "isolation_level='AUTOCOMMIT', or leave it out."
             )
 
     def set_up(self, connection: sqlite3.Connection, control: Control) -> None:
@@ -190,11 +201,11 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             autocommit = getattr(
                 dbapi_connection.dbapi_connection, "autocommit", LEGACY
             )
-        except sqlite3.ProgrammingError as error:  # pragma: no cover - Python 3.12
+        except sqlite3.ProgrammingError as error:
             if is_closed(error):
                 raise closed() from error
             raise
-        if autocommit != LEGACY:  # pragma: no cover - Python 3.12
+        if autocommit != LEGACY:
             raise InvalidRequestError(
                 f"autocommit={autocommit!r} of sqlite3's connection is refused: seen "
                 "where a transaction begins; write isolation_level='AUTOCOMMIT', or "
@@ -238,6 +249,8 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         """Return what goes out ahead of a statement; None in AUTOCOMMIT."""
         try:
             if connection.in_transaction or context is None:
+                if statement.startswith(_PRAGMAS) and _IGNORED.match(statement):
+                    raise ignored(statement)
                 return None
             own = connection.isolation_level
         except sqlite3.ProgrammingError as error:

@@ -20,7 +20,7 @@ def closed() -> ConnectionLost:
 def moved(path: str) -> ConnectionLost:
     """Return the error for a file that went away below its connections."""
     return ConnectionLost(
-        f"The database file was deleted or replaced: seen no longer {path!r} that "
+        f"The database file was deleted or replaced: seen that {path!r} is not what "
         "this connection opened, so that what it writes is lost; write it again, on "
         "a new connection."
     )
@@ -53,6 +53,14 @@ def stream_ended() -> sqlite3.ProgrammingError:
     return sqlite3.ProgrammingError(
         "A batch of a stream is refused: seen the stream ended by an error, a rollback "
         "or a close; read it to its end before, or execute it again."
+    )
+
+
+def ignored(statement: str) -> sqlite3.OperationalError:
+    """Return the error for what SQLite does not do in a transaction, silently."""
+    return sqlite3.OperationalError(
+        f"{statement!r} is refused: seen in a transaction, where SQLite ignores it; "
+        "write it as the first statement of a transaction, or SQLiteOptions."
     )
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
-from sqlalchemy.util.concurrency import await_
+from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from async_layers.drivers._sqlite.adapter import AsyncAdaptSQLiteConnection
 from async_layers.drivers._sqlite.trip import PATIENCE, Trip, outlast
@@ -29,6 +30,11 @@ def open_connection(
 
     Raises what sqlite3 raises. A cancellation leaves neither file nor thread open.
     """
+    if not in_greenlet():
+        raise MissingGreenlet(
+            "A connection of asyncio's is refused: seen blocking code; write "
+            "'sqlite+async_layers' in its URL, or create_async_engine()."
+        )
     if async_creator_fn is not None:
         driver = await_(async_creator_fn(*arguments, **named))
         return AsyncAdaptSQLiteConnection(Worker(driver), direct=False)

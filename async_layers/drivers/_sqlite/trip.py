@@ -94,8 +94,7 @@ class Trip(Generic[T]):
     def _arrive(self) -> None:
         self.over = True
         if self._waiter:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
+            self._waiter.set_result(None)
         elif self._callback and not self._cancelled:
             cast("Context", self._callback_context).run(self._callback, self)
 
@@ -108,9 +107,9 @@ class Trip(Generic[T]):
         """Go to the thread, wait for it, and return what it returned."""
         self.send()
         try:
-            if not self.over:
-                self._asyncio_future_blocking = True
-                yield self
+            # The loop, which hears of the end, does not turn before this.
+            self._asyncio_future_blocking = True
+            yield self
             return self.result()
         finally:
             self._forget()
@@ -144,10 +143,9 @@ class Trip(Generic[T]):
         return cast("T", self._result)
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait for a thread that has been sent to, for a time."""
+        """Wait for a thread that has been sent to and is not back, for a time."""
         self._waiter = self._loop.create_future()
-        if not self.over:
-            await asyncio.wait([self._waiter], timeout=seconds)
+        await asyncio.wait([self._waiter], timeout=seconds)
 
 
 def outlast(
