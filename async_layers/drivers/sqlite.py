@@ -78,12 +78,12 @@ class SQLiteDialect(SharedSQLiteDialect):
     def disposed(self, engine: Engine) -> None:
         """Keep no connection that the pool has let go; a child keeps its parent's."""
         super().disposed(engine)
-        for control in self._controls.values():
+        for control in list(self._controls.values()):
             if not control.inherited:
                 control.let_go()
 
     def control_of(self, dbapi_connection: object) -> Control:
-        """Return the control of a connection that is in no pool's hands."""
+        """Return the control of a connection of sqlite3."""
         control = self._controls.get(id(dbapi_connection))
         if control is None:
             control = self._controls[id(dbapi_connection)] = Control(self.engine_name)
@@ -92,7 +92,9 @@ class SQLiteDialect(SharedSQLiteDialect):
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit, or leave nothing to commit."""
         connection: Any = dbapi_connection.dbapi_connection
-        self.control_of(connection).commit(connection)
+        control = self.control_of(connection)
+        with control.lock:
+            control.commit(connection)
 
     def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back; sqlite3's own rollback() is called where SQLite has nothing."""
@@ -100,8 +102,9 @@ class SQLiteDialect(SharedSQLiteDialect):
         if self.skip_autocommit_rollback and connection.isolation_level is None:
             return
         control = self._controls.get(id(connection)) or self.control_of(connection)
-        if not control.roll_back(connection):
-            dbapi_connection.rollback()
+        with control.lock:
+            if not control.roll_back(connection):
+                dbapi_connection.rollback()
 
     def do_close(self, dbapi_connection: DBAPIConnection) -> None:
         """Close the connection and the results that are open on it."""

@@ -184,7 +184,9 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
             )
         except sqlite3.ProgrammingError:  # closed; the control says so
             silent = True
-        if silent or (self._direct and not self._away and not control.wrote):
+        used = self._worker.was_used()
+        here = self._direct and not (self._away or control.wrote or used)
+        if silent or here:
             end(sqlite)
         else:
             self._go(partial(end, sqlite), interrupt=False)

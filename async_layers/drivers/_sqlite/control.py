@@ -6,10 +6,9 @@ connection's thread: what is told to SQLite, and when, is written here alone.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from contextlib import suppress
-from functools import lru_cache
+from threading import RLock
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from weakref import WeakSet
 
@@ -22,6 +21,7 @@ from async_layers.drivers._sqlite.errors import (
     rolled_back,
 )
 from async_layers.drivers._sqlite.place import Place, place_of
+from async_layers.drivers._sqlite.statements import READS, is_outside, reads
 from async_layers.drivers._sqlite.waiting import Line, begin_writing
 
 if TYPE_CHECKING:
@@ -36,19 +36,6 @@ Answer: TypeAlias = "tuple[Description | None, list[object], int, int | None]"
 
 
 LEGACY = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
-# How most statements begin that write nothing; `reads` knows the others.
-READS = ("SELECT", "select")
-_READ = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|VALUES|EXPLAIN|"
-    r"WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|REPLACE)\b))\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-@lru_cache(256)
-def reads(statement: str) -> bool:
-    """Say whether a statement writes nothing; False where that is not certain."""
-    return _READ.match(statement) is not None
 
 
 class Begin(NamedTuple):
@@ -82,6 +69,7 @@ class Control:
         "inherited",
         "kept",
         "line",
+        "lock",
         "lost",
         "own_level",
         "place",
@@ -110,16 +98,20 @@ class Control:
         self.own_level: Level = ""
         self.place: Place | None = None
         self.line = Line()
+        # For threads that share a connection, as those of a StaticPool do.
+        self.lock = RLock()
         # None until there is one: a look at an empty set takes as long as a COMMIT.
         self.readings: WeakSet[Reading] | None = None
         self.dropped: list[sqlite3.Cursor] = []
 
-    def set_up(self, connection: sqlite3.Connection, path: str) -> None:
-        """Remember what a new connection was opened with."""
+    def set_up(
+        self, connection: sqlite3.Connection, path: str, *, opened: bool
+    ) -> None:
+        """Remember what a new connection was opened with; `opened`: and its log."""
         self.kept = connection
         self.own_level = connection.isolation_level or ""
         self.autocommit = getattr(connection, "autocommit", self.autocommit)
-        self.place = place_of(path)
+        self.place = place_of(path, opened=opened)
 
     def execute(
         self,
@@ -134,6 +126,9 @@ class Control:
             if begin is not None or self.refuses or self.dropped:
                 self.prepare(connection, begin)
             if not (self.wrote or statement.startswith(READS) or reads(statement)):
+                if self.began and is_outside(statement):
+                    # It ends what has only read, and has to stand alone.
+                    self._say(connection, "COMMIT")
                 self.write()
             cursor = connection.cursor()
             try:
@@ -204,6 +199,9 @@ class Control:
         A cursor that is kept saves a third of their price, and the prepared
         statement; `rollback()` and `commit()` of sqlite3 prepare each time.
         """
+        if self.kept is None:  # let go
+            connection.execute(statement).close()
+            return
         cursor = self._cursor
         if cursor is None:
             cursor = self._cursor = connection.cursor()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Description,
         Parameters,
     )
+    from async_layers.drivers._sqlite.dialect import ExecutionContext
     from async_layers.drivers._sqlite.reading import Batch, Opened, Reading
 
     P = ParamSpec("P")
@@ -38,6 +39,7 @@ class Cursor(ABC):
     """
 
     connection: Any
+    context: ExecutionContext | None = None
     control: Control
     description: Description | None = None
     rowcount = -1
@@ -77,14 +79,22 @@ class Cursor(ABC):
         self._rows = iter(rows)
 
     def execute(self, operation: str, parameters: Parameters | None = None) -> Self:
-        """Execute a statement and fetch its rows; sqlite3 begins as it likes."""
-        self.perform(None, operation, parameters or ())
+        """Execute a statement and fetch its rows.
+
+        It begins a transaction for a listener of SQLAlchemy's `do_execute`; else
+        sqlite3 begins as it likes.
+        """
+        self.perform(self._begins(operation), operation, parameters or ())
         return self
 
     def executemany(self, operation: str, parameters: Iterable[Parameters]) -> Self:
         """Execute a statement once for each of the parameters."""
-        self.perform_many(None, operation, parameters)
+        self.perform_many(self._begins(operation), operation, parameters)
         return self
+
+    def _begins(self, operation: str) -> Begin | None:
+        context = self.context
+        return None if context is None else context.begins(operation)
 
     def fetchone(self) -> object:
         """Return the next row, None after the last."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from abc import abstractmethod
 from dataclasses import replace
@@ -17,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.sql.elements import ReleaseSavepointClause
 
 from async_layers._sqlite import DEFAULTS, SQLiteOptions, require_options
-from async_layers.drivers._sqlite.control import LEGACY, READS, Begin, Control
+from async_layers.drivers._sqlite.control import LEGACY, Begin, Control
 from async_layers.drivers._sqlite.errors import (
     ConnectionLost,
     closed,
@@ -26,6 +25,11 @@ from async_layers.drivers._sqlite.errors import (
 )
 from async_layers.drivers._sqlite.memory import Memory
 from async_layers.drivers._sqlite.place import path_of
+from async_layers.drivers._sqlite.statements import (
+    READS,
+    is_outside,
+    sets_foreign_keys,
+)
 from async_layers.drivers._sqlite.waiting import Line
 
 if TYPE_CHECKING:
@@ -41,19 +45,6 @@ if TYPE_CHECKING:
 
     from async_layers.drivers._sqlite.cursor import Cursor, StreamCursor
 
-# What SQLite cannot do in a transaction, or silently does not do there, and a
-# BEGIN of the user's own.
-_OUTSIDE = re.compile(
-    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*
-    (?:BEGIN|VACUUM|DETACH|PRAGMA\s+(?:[^=(.]+\.\s*)?["`\[]?
-    (?:foreign_keys|journal_mode|synchronous|temp_store|wal_checkpoint)\b)""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-# What SQLite takes in a transaction, and does not do.
-_PRAGMAS = ("PRAGMA", "pragma")
-_IGNORED = re.compile(
-    r"""PRAGMA\s+(?:[^=(.]+\.\s*)?["`\[]?foreign_keys["`\]]?\s*[=(]""", re.IGNORECASE
-)
 _OWN_OPTIONS = frozenset({"sqlite_begin", "sqlite_query_only"})
 _BATCH = 1000  # rows, SQLAlchemy's own default for max_row_buffer
 
@@ -80,9 +71,17 @@ class ExecutionContext(SQLiteExecutionContext):
         if not self.execution_options.get("stream_results") and not (
             self.dialect.server_side_cursors and self._use_server_side_cursor()  # type: ignore[no-untyped-call]
         ):
-            return self.dialect.new_cursor(connection)
-        self._is_server_side = True
-        return self.dialect.new_stream_cursor(connection, self._batch())
+            cursor = self.dialect.new_cursor(connection)
+        else:
+            self._is_server_side = True
+            cursor = self.dialect.new_stream_cursor(connection, self._batch())
+        if self.dialect._has_events:  # noqa: SLF001 - its listeners may execute it
+            cursor.context = self
+        return cursor
+
+    def begins(self, statement: str) -> Begin | None:
+        """Return what goes out ahead of a statement of the cursor."""
+        return self.dialect.begins(cast("Cursor", self.cursor), statement, self)
 
     def _batch(self) -> int | None:
         """Return how many rows to fetch at a time; all at once of what writes.
@@ -181,13 +180,14 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
 
     def set_up(self, connection: sqlite3.Connection, control: Control) -> None:
         """Tell a new connection what the options say."""
+        self.memory.hold()
         functions = super().on_connect()
         functions(cast("DBAPIConnection", connection))
         path = path_of(connection)
         # A database in memory has no journal, and says so only when nobody writes.
         journal_mode = self.options.journal_mode if path else None
         replace(self.options, journal_mode=journal_mode).tell(connection)
-        control.set_up(connection, path)
+        control.set_up(connection, path, opened=journal_mode is not None)
         # A child process begins with a line in which none of its parent's stand.
         line = os.getpid(), control.place and control.place.file
         control.line = self._lines.setdefault(line, Line())
@@ -220,7 +220,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         context: Any = None,
     ) -> None:
         """Execute a statement, the first of a transaction after a BEGIN."""
-        begin = self._begins(cursor.connection, statement, context)
+        begin = self.begins(cursor, statement, context)
         cursor.perform(begin, statement, parameters)
 
     def do_execute_no_params(
@@ -237,19 +237,17 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         context: Any = None,
     ) -> None:
         """Execute a statement for many parameters."""
-        begin = self._begins(cursor.connection, statement, context)
+        begin = self.begins(cursor, statement, context)
         cursor.perform_many(begin, statement, parameters)
 
-    def _begins(
-        self,
-        connection: sqlite3.Connection,
-        statement: str,
-        context: ExecutionContext | None,
+    def begins(
+        self, cursor: Cursor, statement: str, context: ExecutionContext | None
     ) -> Begin | None:
         """Return what goes out ahead of a statement; None in AUTOCOMMIT."""
+        connection = cursor.connection
         try:
             if connection.in_transaction or context is None:
-                if statement.startswith(_PRAGMAS) and _IGNORED.match(statement):
+                if cursor.control.wrote and sets_foreign_keys(statement):
                     raise ignored(statement)
                 return None
             own = connection.isolation_level
@@ -257,9 +255,7 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             if is_closed(error):
                 raise closed() from error
             raise  # pragma: no cover - no other is known
-        if own is None or (
-            not statement.startswith(READS) and _OUTSIDE.match(statement)
-        ):
+        if own is None or (not statement.startswith(READS) and is_outside(statement)):
             return None
         options = context.execution_options
         if not own and _OWN_OPTIONS.isdisjoint(options):
@@ -291,6 +287,8 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         sqlite3 commits what is open when its isolation_level becomes None.
         """
         connection = cast("sqlite3.Connection", dbapi_connection)
+        if _is_open(connection) is None:
+            return  # closed; its first statement says so
         if connection.in_transaction:
             raise InvalidRequestError(
                 f"isolation_level={level!r} is refused: seen a transaction that is "
@@ -307,7 +305,23 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
             connection.execute(f"PRAGMA read_uncommitted = {int(uncommitted)}")
             control.read_uncommitted = uncommitted
 
+    def reset_isolation_level(self, dbapi_conn: Any) -> None:
+        """Give the level back; what its last user left open is rolled back."""
+        if _is_open(dbapi_conn):
+            dbapi_conn.rollback()
+        super().reset_isolation_level(dbapi_conn)  # type: ignore[no-untyped-call]
+
     def is_disconnect(self, e: Exception, connection: object, cursor: object) -> bool:
         """Say whether an error leaves a connection that is of no more use."""
         del connection, cursor
         return isinstance(e, ConnectionLost)
+
+
+def _is_open(connection: Any) -> bool | None:
+    """Say whether a connection has a transaction open; None if it is closed."""
+    try:
+        return bool(connection.in_transaction)
+    except sqlite3.ProgrammingError as error:
+        if is_closed(error):
+            return None
+        raise  # pragma: no cover - no other is known

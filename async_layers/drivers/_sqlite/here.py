@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Concatenate, ParamSpec
 
-    from async_layers.drivers._sqlite.control import Begin, Parameters
+    from async_layers.drivers._sqlite.control import Begin, Control, Parameters
 
     P = ParamSpec("P")
 
@@ -22,6 +22,7 @@ class _Here:
     """Do the work of a cursor where it is asked for."""
 
     connection: Any
+    control: Control
 
     def run(
         self,
@@ -31,7 +32,8 @@ class _Here:
         **named: P.kwargs,
     ) -> T:
         """Do the work at once."""
-        return work(self.connection, *arguments, **named)
+        with self.control.lock:
+            return work(self.connection, *arguments, **named)
 
 
 class SQLiteCursor(_Here, Cursor):
@@ -41,10 +43,10 @@ class SQLiteCursor(_Here, Cursor):
         self, begin: Begin | None, operation: str, parameters: Parameters
     ) -> None:
         """Execute a statement, after what begins its transaction."""
-        self.description, rows, self.rowcount, self.lastrowid = self.control.execute(
-            self.connection, begin, operation, parameters
-        )
-        self._rows = iter(rows)
+        control = self.control
+        with control.lock:
+            answer = control.execute(self.connection, begin, operation, parameters)
+        self._have(answer)
 
 
 class SQLiteStreamCursor(_Here, StreamCursor):

@@ -37,12 +37,15 @@ class Place:
 
     __slots__ = ("_log", "_log_path", "file", "path")
 
-    def __init__(self, path: str) -> None:
-        """Remember the files that are there; OSError if there is none."""
+    def __init__(self, path: str, *, opened: bool) -> None:
+        """Remember the file that is there, and its log if that is open as well.
+
+        Raises OSError if there is no file.
+        """
         self.path = path
         self.file = _identity(path)
         self._log_path = f"{path}-wal"
-        self._log = _found(self._log_path)
+        self._log = _found(self._log_path) if opened else None
 
     def check(self) -> None:
         """Raise `ConnectionLost` if another file, or none, is there now."""
@@ -95,9 +98,9 @@ def path_of(connection: sqlite3.Connection) -> str:
     return path if path and os.path.exists(path) else ""  # noqa: PTH110 - as above
 
 
-def place_of(path: str) -> Place | None:
+def place_of(path: str, *, opened: bool) -> Place | None:
     """Return the place of a file, None for a database in memory."""
     try:
-        return Place(path)
+        return Place(path, opened=opened)
     except OSError:
         return None

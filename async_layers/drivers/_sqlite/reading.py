@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from async_layers.drivers._sqlite.control import reads
 from async_layers.drivers._sqlite.errors import stream_ended
+from async_layers.drivers._sqlite.statements import reads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
         Parameters,
     )
 
-# SQLite does not commit beside one of these that is not at its end.
-_WRITES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 Batch: TypeAlias = "tuple[list[object], bool]"
 Opened: TypeAlias = "tuple[Description | None, Batch, Reading, int, int | None]"
 
@@ -97,7 +94,8 @@ def open_reading(  # noqa: PLR0913, PLR0917 - a statement, and how it is read
     reading = Reading(control, cursor)
     # Read first: only then is the number of changed rows known.
     description = cursor.description
-    if not description or _WRITES.match(statement):
+    if not description or not reads(statement):
+        # SQLite does not commit beside a write that is not at its end.
         size = None
     batch = reading.read(connection, size)
     rowcount, lastrowid = cursor.rowcount, cursor.lastrowid

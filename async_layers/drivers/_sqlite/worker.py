@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
 
 class _Connection(aiosqlite.Connection):
-    """aiosqlite's connection; the adapter warns, which knows the engine's name."""
+    """aiosqlite's connection, which tells whether somebody uses it by its own names.
+
+    The adapter warns, which knows the engine's name.
+    """
+
+    used = False
+
+    async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note that what comes may have written."""
+        self.used = True
+        execute = cast("Any", super())._execute
+        return await execute(fn, *args, **kwargs)
 
     def __del__(self) -> None:
         """Leave it to the adapter, which is collected with this one, or earlier."""
@@ -63,6 +74,12 @@ class Worker:
     def is_dead(self) -> bool:
         """Say whether the thread ended and left its connection open."""
         return self.driver._connection is not None and not self.thread.is_alive()
+
+    def was_used(self) -> bool:
+        """Say whether somebody else has sent work since this was asked."""
+        used: bool = getattr(self.driver, "used", True)
+        self.driver.used = False  # type: ignore[attr-defined]
+        return used
 
     def send(self, work: Callable[[], object]) -> None:
         """Let the thread do work that tells of its end by itself."""
