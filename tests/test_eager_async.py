@@ -93,7 +93,8 @@ async def test_result_and_error_are_the_works() -> None:
     assert 2 == await to_the_end(later())
     with pytest.raises(ValueError, match="late"):
         await to_the_end(later(ValueError("late")))
-    future.set_exception(LookupError("found"))
+    loop = asyncio.get_running_loop()
+    loop.call_soon(future.set_exception, LookupError("found"))
     assert "LookupError('found')" == await to_the_end(of_a_future())
 
 

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SECONDS = 20
+# A job in the background is started deaf to it, and its children are.
+_HEARS_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 
 
 def run(program: str, file: Path) -> tuple[int, str, str]:
@@ -28,7 +33,7 @@ def run(program: str, file: Path) -> tuple[int, str, str]:
 def interrupt(program: str, file: Path) -> tuple[int, str, str]:
     """Run a program and press Ctrl-C when it has said its first line."""
     with subprocess.Popen(
-        _command(program, file),
+        _command(_HEARS_CTRL_C + program, file),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

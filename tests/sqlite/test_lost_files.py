@@ -1,4 +1,4 @@
-"""What SQLite itself says of a file that went away, without a log."""
+"""What SQLite and the pool say of a file that went away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sqlalchemy.exc import OperationalError
 
 from async_layers import transaction
 from tests.sqlite._dialects import OURS
-from tests.sqlite._hostile import ADD, IDS, deleted, engine_in, ids, made
+from tests.sqlite._ground import engine_on
+from tests.sqlite._hostile import ADD, IDS, deleted, engine_in, ids, made, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,3 +45,14 @@ def test_statement_on_a_file_that_went_meanwhile_is_a_lost_file(
                 connection.execute(ADD, {"id": 2})
     assert caught.value.connection_invalidated
     assert [] == ids(file)
+
+
+def test_pre_ping_replaces_the_connection_of_a_lost_file(tmp_path: Path) -> None:
+    """A connection whose file was replaced in the meantime is not lent to anybody."""
+    file = made(tmp_path, "WAL", 1)
+    with engine_on(OURS, file, pool_pre_ping=True) as engine:
+        with engine.connect() as connection:
+            assert [1] == list(connection.scalars(IDS))
+        replaced(file)
+        with engine.connect() as connection:
+            assert [100] == list(connection.scalars(IDS))

@@ -1,4 +1,4 @@
-"""What SQLite itself says of a file that went away, without a log, under asyncio."""
+"""What SQLite and the pool say of a file that went away, under asyncio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from sqlalchemy.exc import OperationalError
 
 from async_layers import async_transaction
 from tests.sqlite._dialects import OURS
-from tests.sqlite._hostile import ADD, IDS, async_engine_in, deleted, ids, made
+from tests.sqlite._ground import async_engine_on
+from tests.sqlite._hostile import (
+    ADD,
+    IDS,
+    async_engine_in,
+    deleted,
+    ids,
+    made,
+    replaced,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,3 +53,14 @@ async def test_statement_on_a_file_that_went_meanwhile_is_a_lost_file(
                 await connection.execute(ADD, {"id": 2})
     assert caught.value.connection_invalidated
     assert [] == ids(file)
+
+
+async def test_pre_ping_replaces_the_connection_of_a_lost_file(tmp_path: Path) -> None:
+    """A connection whose file was replaced in the meantime is not lent to anybody."""
+    file = made(tmp_path, "WAL", 1)
+    async with async_engine_on(OURS, file, pool_pre_ping=True) as engine:
+        async with engine.connect() as connection:
+            assert [1] == list(await connection.scalars(IDS))
+        replaced(file)
+        async with engine.connect() as connection:
+            assert [100] == list(await connection.scalars(IDS))
