@@ -252,10 +252,12 @@ def test_half_that_blocks_for_too_long_is_caught(
 
 @pytest.mark.filterwarnings("ignore:The garbage collector:sqlalchemy.exc.SAWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_connection_that_stays_out_is_caught(sqlite_place: Scratch) -> None:
     """A half that keeps its connection is caught in the pool."""
     assert "pool" in parts(planted(keeps_a_connection), sqlite_place)
     kept.clear()
+    gc.collect()
 
 
 def judged(place: Scratch, **halves: object) -> list[Difference]:
