@@ -88,6 +88,10 @@ UNTIL_ANOTHER_WAITS = text(
             );
             PERFORM pg_sleep(0.01);
         END LOOP;
+        -- It has looked for a deadlock by then, and does not look again.
+        PERFORM pg_sleep(
+            0.3 + extract(epoch FROM current_setting('deadlock_timeout')::interval)
+        );
     END $$
     """
 )
@@ -710,14 +714,15 @@ def advisory_lock(engine: Engine) -> list[bool | None]:
 
 
 def deadlock(engine: Engine) -> None:
-    """Of two transactions that wait for each other the first to wait fails."""
-    with engine.connect() as first, engine.connect() as second:
-        first.execute(ANNA_SPENDS)
-        second.execute(BERT_SPENDS)
+    """Of two transactions that wait for each other the last to wait fails."""
+    with engine.connect() as last, engine.connect() as first:
+        last.execute(ANNA_SPENDS)
+        first.execute(BERT_SPENDS)
         with ThreadPoolExecutor() as threads:
-            waiting = threads.submit(first.execute, BERT_SPENDS)
-            second.execute(UNTIL_ANOTHER_WAITS)
-            second.execute(ANNA_SPENDS)
-            wait([waiting], timeout=10)
-        second.commit()
-        waiting.result()
+            waiting = threads.submit(first.execute, ANNA_SPENDS)
+            last.execute(UNTIL_ANOTHER_WAITS)
+            try:
+                last.execute(BERT_SPENDS)
+            finally:
+                wait([waiting], timeout=10)
+                first.commit()

@@ -89,6 +89,10 @@ UNTIL_ANOTHER_WAITS = text(
             );
             PERFORM pg_sleep(0.01);
         END LOOP;
+        -- It has looked for a deadlock by then, and does not look again.
+        PERFORM pg_sleep(
+            0.3 + extract(epoch FROM current_setting('deadlock_timeout')::interval)
+        );
     END $$
     """
 )
@@ -732,13 +736,14 @@ async def advisory_lock(engine: AsyncEngine) -> list[bool | None]:
 
 
 async def deadlock(engine: AsyncEngine) -> None:
-    """Of two transactions that wait for each other the first to wait fails."""
-    async with engine.connect() as first, engine.connect() as second:
-        await first.execute(ANNA_SPENDS)
-        await second.execute(BERT_SPENDS)
-        waiting = asyncio.create_task(first.execute(BERT_SPENDS))
-        await second.execute(UNTIL_ANOTHER_WAITS)
-        await second.execute(ANNA_SPENDS)
-        await asyncio.wait([waiting], timeout=10)
-        await second.commit()
-        await waiting
+    """Of two transactions that wait for each other the last to wait fails."""
+    async with engine.connect() as last, engine.connect() as first:
+        await last.execute(ANNA_SPENDS)
+        await first.execute(BERT_SPENDS)
+        waiting = asyncio.create_task(first.execute(ANNA_SPENDS))
+        await last.execute(UNTIL_ANOTHER_WAITS)
+        try:
+            await last.execute(BERT_SPENDS)
+        finally:
+            await asyncio.wait([waiting], timeout=10)
+            await first.commit()
