@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +24,7 @@ _SIGNS = {
     sqlite3.SQLITE_READONLY,
 }
 _PRIMARY_CODE = 0xFF
+_OFTEN = 1.0  # seconds
 
 
 class Place:
@@ -35,7 +37,7 @@ class Place:
     "Unlinking or renaming a database file while in use".
     """
 
-    __slots__ = ("_log", "_log_path", "file", "path")
+    __slots__ = ("_log", "_log_path", "_looked", "file", "path")
 
     def __init__(self, path: str, *, opened: bool) -> None:
         """Remember the file that is there, and its log if that is open as well.
@@ -46,6 +48,7 @@ class Place:
         self.file = _identity(path)
         self._log_path = f"{path}-wal"
         self._log = _found(self._log_path) if opened else None
+        self._looked = time.monotonic()
 
     def check(self) -> None:
         """Raise `ConnectionLost` if another file, or none, is there now."""
@@ -55,10 +58,24 @@ class Place:
     def check_all(self, connection: sqlite3.Connection) -> None:
         """Look at the write-ahead log as well; it lives as long as its connections.
 
+        That it is there is asked each time, and now and then whether it is the same:
+        os.stat() of a file that was synced a moment ago takes as long as a third of
+        the COMMIT.
+        """
+        self.check()
+        there = os.access(self._log_path, os.F_OK)
+        now = time.monotonic()
+        if there and self._log is not None and now - self._looked < _OFTEN:
+            return
+        self._looked = now
+        self._check_log(connection)
+
+    def _check_log(self, connection: sqlite3.Connection) -> None:
+        """Raise `ConnectionLost` if the log is another one, or gone.
+
         It is made by whoever writes first, and is gone when this connection has
         left WAL mode.
         """
-        self.check()
         log = _found(self._log_path)
         if log == self._log:
             return
