@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.ext.asyncio.base import _run_to_completion
 
+from async_layers._sqlite import is_ours
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
@@ -21,7 +23,7 @@ def leave_eagerly(engine: AsyncEngine) -> AsyncEngine:
     a transaction has only read. This is for our own dialect: what another driver
     does may depend on the task that it runs in.
     """
-    if engine.dialect.driver == "async_layers":
+    if is_ours(engine.dialect.name, engine.dialect.driver):
         engine.__class__ = _EagerEngine
     return engine
 

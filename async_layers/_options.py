@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.exc import ArgumentError
 
-from async_layers._sqlite import DEFAULTS, require_options
+from async_layers._sqlite import DEFAULTS, is_ours, require_options
 from async_layers._urls.prepare import prepare_url
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _sqlite(url: URL, options: SQLiteOptions) -> dict[str, SQLiteOptions]:
     require_options(options)
     if url.get_backend_name() != "sqlite":
         return {}
-    if url.get_driver_name().startswith("async_layers"):
+    if is_ours("sqlite", url.get_driver_name()):
         return {"sqlite": options}
     if options != DEFAULTS:
         raise ArgumentError(

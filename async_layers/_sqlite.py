@@ -85,6 +85,11 @@ def _refused(name: str, value: object, known: tuple[object, ...]) -> ArgumentErr
     )
 
 
+def is_ours(database: str, driver: str) -> bool:
+    """Say whether a database and its driver are our SQLite dialect, in either world."""
+    return database == "sqlite" and driver.startswith("async_layers")
+
+
 def require_options(options: object) -> SQLiteOptions:
     """Return the options of an engine, or refuse what is none."""
     if not isinstance(options, SQLiteOptions):

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, TextClause, text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from async_layers._sqlite import is_ours
 from async_layers._wire import in_transaction
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _refuse_autocommit(
 
 def _require_our_sqlite(engine: Engine | AsyncEngine) -> None:
     """Refuse a dialect of SQLite that knows only one way to begin."""
-    if engine.dialect.driver != "async_layers":
+    if not is_ours(engine.dialect.name, engine.dialect.driver):
         raise InvalidRequestError(
             f"read_only and write are refused: seen {engine.dialect.driver!r}, "
             "whose SQLite knows neither; write an engine of 'sqlite://' from "

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateTable
 
 from async_layers._proof.witness import PostgreSQLWitness, SQLiteWitness, is_locked
+from async_layers._sqlite import is_ours
 from async_layers._urls.prepare import prepare_url
 from async_layers.patterns.tables import SEED, Base
 
@@ -92,7 +93,7 @@ def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scrat
 def refuse_stock(url: URL) -> None:
     """Refuse SQLAlchemy's own dialects of SQLite: the facts are not theirs."""
     database, _, driver = url.drivername.partition("+")
-    if database == "sqlite" and driver and not driver.startswith("async_layers"):
+    if database == "sqlite" and driver and not is_ours(database, driver):
         raise ArgumentError(
             f"A driver is refused: seen {url.drivername!r}, whose transactions are "
             "others than those of async_layers; write 'sqlite://'."

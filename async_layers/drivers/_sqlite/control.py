@@ -276,8 +276,7 @@ class Control:
             self._close_readings()
             if connection.in_transaction:
                 self._say(connection, "ROLLBACK")
-            if self.place is not None and (lost := self.place.lost(error)):
-                raise lost from error
+            self.failed(connection, error)
             raise
         if self.wrote and self.place is not None:
             self.place.check_all(connection)

@@ -287,9 +287,10 @@ class SharedSQLiteDialect(SQLiteDialect_pysqlite):
         sqlite3 commits what is open when its isolation_level becomes None.
         """
         connection = cast("sqlite3.Connection", dbapi_connection)
-        if _is_open(connection) is None:
+        in_transaction = _is_open(connection)
+        if in_transaction is None:
             return  # closed; its first statement says so
-        if connection.in_transaction:
+        if in_transaction:
             raise InvalidRequestError(
                 f"isolation_level={level!r} is refused: seen a transaction that is "
                 "open; write it ahead of the transaction, or commit() or rollback()."

@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
-from async_layers.drivers._sqlite.errors import moved
+from async_layers.drivers._sqlite.errors import moved, primary_code
 
 if TYPE_CHECKING:
     from async_layers.drivers._sqlite.errors import ConnectionLost
@@ -23,7 +23,6 @@ _SIGNS = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_READONLY,
 }
-_PRIMARY_CODE = 0xFF
 _OFTEN = 1.0  # seconds
 
 
@@ -85,8 +84,7 @@ class Place:
 
     def lost(self, error: BaseException) -> ConnectionLost | None:
         """Return what an error of SQLite's means where the files went away."""
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is None or code & _PRIMARY_CODE not in _SIGNS:
+        if primary_code(error) not in _SIGNS:
             return None
         return None if _found(self.path) == self.file else moved(self.path)
 

@@ -9,6 +9,8 @@ from collections import deque
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
+from async_layers.drivers._sqlite.errors import primary_code
+
 if TYPE_CHECKING:
     from async_layers.drivers._sqlite.control import Control
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 # process may have it, and of the others at whether somebody still waits for them.
 _TURN = 0.0005, 0.002
 _LOOK = 0.010
-_PRIMARY_CODE = 0xFF
 
 
 class Line:
@@ -104,7 +105,7 @@ def _began(
     try:
         connection.execute(statement)
     except sqlite3.OperationalError as error:
-        busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+        busy = primary_code(error) == sqlite3.SQLITE_BUSY
         if not busy or control.given_up or time.monotonic() >= end:
             raise
         return False
