@@ -1,30 +1,35 @@
-"""Leave a connection without a task, where leaving it waits for nobody."""
+"""Close streams always; close all else without a task where nobody is waited for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.ext.asyncio.base import _run_to_completion
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio.base import StartableContext, _run_to_completion
 
-from async_layers._sqlite import is_ours
+from async_layers._finish import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Awaitable, Coroutine, Generator
+
+    from sqlalchemy.ext.asyncio import AsyncResult
 
 T = TypeVar("T")
 
 
-def leave_eagerly(engine: AsyncEngine) -> AsyncEngine:
-    """Return the engine, whose connections close at once if they can.
+def close_in_time(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine, whose streams are closed, and its connections at once.
 
-    SQLAlchemy closes them in a task of their own, which a cancellation does not
-    reach: three turns of the loop, where on SQLite nothing is left to wait for when
-    a transaction has only read. This is for our own dialect: what another driver
-    does may depend on the task that it runs in.
+    SQLAlchemy closes a stream only where no exception leaves its block. It closes
+    connections in a task of their own, which a cancellation does not
+    reach: three turns of the loop, where nothing is left to wait for when the
+    transaction has ended. This is for our own dialects: what another driver does may
+    depend on the task that it runs in.
     """
-    if is_ours(engine.dialect.name, engine.dialect.driver):
-        engine.__class__ = _EagerEngine
+    if type(engine) is not AsyncEngine:  # ours already, or a class of the user's own
+        return engine
+    ours = getattr(engine.dialect, "is_kept", False)
+    engine.__class__ = EagerEngine if ours else ClosingEngine
     return engine
 
 
@@ -65,7 +70,56 @@ async def _go_on(rest: _Rest[T]) -> T:
     return await rest
 
 
-class _EagerConnection(AsyncConnection):
+class _Stream(StartableContext["AsyncResult[Any]"]):
+    """A stream that is closed however its block is left, as is documented."""
+
+    __slots__ = ("_opening", "_result")
+
+    def __init__(self, opening: Awaitable[AsyncResult[Any]]) -> None:
+        self._opening = opening
+
+    async def start(self, is_ctxmanager: bool = False) -> AsyncResult[Any]:  # noqa: FBT001, FBT002 - SQLAlchemy's
+        """Open the stream."""
+        del is_ctxmanager
+        self._result = await self._opening
+        return self._result
+
+    async def __aexit__(
+        self, class_: object, error: BaseException | None, traceback: object
+    ) -> None:
+        """Close the stream, to the end."""
+        # stream_scalars() that is awaited ends its own block in this way.
+        if not isinstance(error, GeneratorExit):
+            await _run_to_completion(self._result.close())
+
+
+class ClosingConnection(AsyncConnection):
+    """SQLAlchemy's connection, whose streams are closed."""
+
+    __slots__ = ()
+
+    def stream(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - typed there
+        """Open a stream, to be awaited or to be a block."""
+        return _Stream(super().stream(*arguments, **options))
+
+
+class ClosingEngine(AsyncEngine):
+    """SQLAlchemy's engine, whose connections close their streams."""
+
+    __slots__ = ()
+
+    _connection_cls = ClosingConnection
+
+    def execution_options(self, **options: Any) -> AsyncEngine:  # noqa: ANN401 - theirs
+        """Return an engine like this one, with options."""
+        return type(self)(self.sync_engine.execution_options(**options))
+
+    async def dispose(self, close: bool = True) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy's
+        """Dispose of the pool, to the end: half of it would be short of connections."""
+        await finish(super().dispose(close))
+
+
+class EagerConnection(ClosingConnection):
     """SQLAlchemy's connection, left eagerly."""
 
     __slots__ = ()
@@ -75,9 +129,22 @@ class _EagerConnection(AsyncConnection):
         await to_the_end(self.close())
 
 
-class _EagerEngine(AsyncEngine):
+class EagerEngine(ClosingEngine):
     """SQLAlchemy's engine, with connections that are left eagerly."""
 
     __slots__ = ()
 
-    _connection_cls = _EagerConnection
+    _connection_cls = EagerConnection
+
+
+class EagerSession(AsyncSession):
+    """SQLAlchemy's session, left eagerly where its transaction has ended."""
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close the session, to the end."""
+        leave: Any = super().__aexit__
+        # Whatever its driver: no connection has anything left to be told.
+        if self.in_transaction() or leave.__func__ is not AsyncSession.__aexit__:
+            await leave(*error)
+        else:
+            await to_the_end(self.close())

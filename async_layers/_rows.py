@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
 
 from sqlalchemy import Table, bindparam, exc
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InternalError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from async_layers._replicas import is_demoted
+from async_layers.drivers._postgresql.sqlstate import general_class_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy import Column, Connection, Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.sql import FromClause
 
-# The classes that psycopg gives to the first two characters of a SQLSTATE.
-_CLASSES: dict[str, type[DBAPIError]] = {
-    "0A": NotSupportedError,
-    "21": ProgrammingError,
-    "22": DataError,
-    "23": IntegrityError,
-    "25": InternalError,
-    "42": ProgrammingError,
-    "44": ProgrammingError,
-    "P0": ProgrammingError,
-    "XX": InternalError,
-}
-
+T = TypeVar("T")
 
 # The server has ended the session, or is about to.
 _LOST = ("08", "57P0")
@@ -44,6 +27,21 @@ _LOST = ("08", "57P0")
 
 class Asyncpg(Protocol):
     """What is used of asyncpg's connection, which has no types of its own."""
+
+    def is_in_transaction(self) -> bool: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[None]: ...
+
+    async def prepare(self, query: str) -> Any: ...  # noqa: ANN401 - untyped
+
+    async def copy_to_table(
+        self,
+        table_name: str,
+        *,
+        source: AsyncIterator[bytes],
+        columns: list[str],
+        schema_name: str | None,
+    ) -> str: ...
 
     async def copy_records_to_table(
         self,
@@ -55,6 +53,20 @@ class Asyncpg(Protocol):
     ) -> str: ...
 
 
+class Adapted(Protocol):
+    """What is used of SQLAlchemy's adapter of it, which has no types either."""
+
+    autocommit: bool
+    driver_connection: Asyncpg
+    _execute_mutex: AbstractAsyncContextManager[None]
+
+
+class Pooled(Protocol):
+    """What the pool lends; it has no connection when it was given back."""
+
+    dbapi_connection: Adapted | None
+
+
 class Copy:
     """The rows of one COPY: its statement, its columns, its values as sent."""
 
@@ -64,10 +76,12 @@ class Copy:
         self.columns = [column.name for column in columns]
         self.table = table.name
         self.schema = table.schema
-        self.statement = (
-            f"COPY {quote.format_table(table)} "
-            f"({', '.join(map(quote.format_column, columns))}) FROM STDIN"
+        name, names = (
+            quote.format_table(table),
+            ", ".join(map(quote.format_column, columns)),
         )
+        self.statement = f"COPY {name} ({names}) FROM STDIN"
+        self.columns_asked = f"SELECT {names} FROM {name} LIMIT 0"  # noqa: S608
         self._keys = keys
         self._processors = [_processor(column, dialect) for column in columns]
 
@@ -147,9 +161,7 @@ def _needs_insert(
     return bool(always) or expression is not None
 
 
-def batches(
-    rows: Iterable[Mapping[str, object]], size: int
-) -> Iterator[list[Mapping[str, object]]]:
+def batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield lists of `size` rows, the last one shorter."""
     remaining = iter(rows)
     while some := list(islice(remaining, size)):
@@ -164,9 +176,13 @@ def is_left_in_copy(
     A cancellation and a Ctrl-C do not wait for the server's answer.
     """
     sqlstate = str(getattr(error, "sqlstate", None) or "")
-    if not isinstance(error, Exception) or sqlstate.startswith(_LOST):
+    # asyncpg's own confusion, such as where the backend ends while rows are sent.
+    confused = "InternalClientError" in {base.__name__ for base in type(error).__mro__}
+    if not isinstance(error, Exception) or confused or sqlstate.startswith(_LOST):
         return True
     sync = cast("Connection", getattr(connection, "sync_connection", connection))
+    if is_demoted(sync, error):
+        return True
     driver = sync.connection.driver_connection
     closed = getattr(driver, "is_closed", None)
     return bool(closed() if closed else getattr(driver, "closed", False))
@@ -187,7 +203,7 @@ def raise_as_sqlalchemy(statement: str, error: BaseException) -> NoReturn:
 def _class_of(error: BaseException) -> type[DBAPIError] | None:
     sqlstate = cast("str | None", getattr(error, "sqlstate", None))
     if sqlstate is not None:
-        return _CLASSES.get(sqlstate[:2], OperationalError)
+        return cast("type[DBAPIError]", getattr(exc, general_class_of(sqlstate)))
     for base in type(error).__mro__:
         if base.__module__.partition(".")[0] in {"psycopg", "asyncpg"}:
             return cast("type[DBAPIError]", getattr(exc, base.__name__, DBAPIError))

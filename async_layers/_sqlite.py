@@ -102,3 +102,9 @@ def require_options(options: object) -> SQLiteOptions:
 
 DEFAULTS = SQLiteOptions()
 _READ_ONLY = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR_LOCK")
+
+
+def primary_code(error: BaseException) -> int | None:
+    """Return SQLite's result code without its extension, None for another's error."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from sqlalchemy import Engine, TextClause, text
+from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from async_layers._sqlite import is_ours
 from async_layers._wire import in_transaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Plan(NamedTuple):
@@ -71,17 +69,24 @@ def plan_unit_of_work(
     *,
     read_only: bool,
     write: bool,
+    deadline: float | None = None,
 ) -> Plan:
     """Return what a unit of work begins with; `bind` is its session's."""
     if isinstance(bind, Engine | AsyncEngine):
         return plan_transaction(bind, isolation_level, read_only=read_only, write=write)
-    if isolation_level is None and not read_only and not write:
+    if not (isolation_level or read_only or write or deadline is not None):
         return _NOTHING
     raise InvalidRequestError(
         "An option of the unit of work is refused: seen a session bound to "
-        f"{type(bind).__name__}, whose transaction is not its own; write a factory "
+        f"{_kind(bind)}, whose transaction is not its own; write a factory "
         "from sessionmaker(engine)."
     )
+
+
+def _kind(bind: object) -> str:
+    """Name a class of SQLAlchemy's that ours may stand before."""
+    is_connection = isinstance(bind, Connection | AsyncConnection)
+    return "Connection" if is_connection else type(bind).__name__
 
 
 def _refuse_autocommit(

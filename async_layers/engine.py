@@ -10,8 +10,13 @@ import sqlalchemy
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from async_layers._options import engine_arguments
-from async_layers._sqlite import DEFAULTS, SQLiteOptions
+from async_layers._layers.engine import adopt
+from async_layers._layers.holding.warning import warn_of_holding
+from async_layers._options import engine_arguments, require_seconds
+from async_layers._postgresql import DEFAULTS as POSTGRESQL
+from async_layers._postgresql import PostgreSQLOptions
+from async_layers._sqlite import DEFAULTS as SQLITE
+from async_layers._sqlite import SQLiteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +24,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+    from async_layers._pooler import Pooler
 
-def create_engine(
+
+def create_engine(  # noqa: PLR0913 - what an engine can be given
     url: str | URL,
     *,
     application_name: str | None = None,
     connect_timeout: float | None = None,
-    sqlite: SQLiteOptions = DEFAULTS,
+    sqlite: SQLiteOptions = SQLITE,
+    postgresql: PostgreSQLOptions = POSTGRESQL,
+    pooler: Pooler | None = None,
+    hold_warning: float | None = None,
     **arguments: object,
 ) -> Engine:
     """Open an engine whose transactions are right on its database.
@@ -33,17 +43,32 @@ def create_engine(
     A URL without a driver gets the right one; a driver of the other world is
     refused with the name of its partner. `application_name` and
     `connect_timeout` (seconds) reach PostgreSQL, MySQL, MariaDB and Oracle;
-    `sqlite` says what SQLite is told. SQLAlchemy's own arguments pass through
-    and win.
+    `sqlite` says what SQLite is told, `postgresql` what is refused there.
+    SQLAlchemy's own arguments pass through and win.
+
+    `pooler="pgbouncer"` is for transaction pooling: nothing is prepared under a
+    name, and what PgBouncer does not hand on is refused. What a session keeps
+    there is nobody's: SET (but SET LOCAL), LISTEN, advisory locks of a session,
+    temporary tables and cursors WITH HOLD need an engine without the pooler.
+
+    The pool's TimeoutError lists who holds its connections. With `hold_warning`
+    (seconds) the logger `async_layers.pool` names whoever held one for so long.
 
     Raises `ArgumentError` or `InvalidRequestError` for what is refused, and
     `ModuleNotFoundError` for a missing driver, with the extra to install.
     Source: https://docs.sqlalchemy.org/en/21/core/engines.html.
     """
     url, known = engine_arguments(
-        url, "sync", application_name, connect_timeout, sqlite, arguments
+        url,
+        "sync",
+        application_name,
+        connect_timeout,
+        (sqlite, postgresql),
+        arguments,
+        pooler,
     )
-    return sqlalchemy.create_engine(url, **cast("dict[str, Any]", known))
+    engine = sqlalchemy.create_engine(url, **cast("dict[str, Any]", known))
+    return warn_of_holding(adopt(engine), hold_warning)
 
 
 @contextmanager
@@ -61,6 +86,8 @@ def engine_scope(
     says nothing is waited for as long as the driver does: `connect_timeout`,
     for a URL as long as `wait` if it is not given.
     """
+    if wait is not None:
+        require_seconds("wait", wait, or_none=True)
     if wait and not isinstance(url_or_engine, Engine):
         arguments = {"connect_timeout": wait} | arguments
     engine = _opened(url_or_engine, arguments)

@@ -11,10 +11,14 @@ import sqlalchemy.ext.asyncio
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from async_layers._eager import leave_eagerly
 from async_layers._finish import finish
-from async_layers._options import engine_arguments
-from async_layers._sqlite import DEFAULTS, SQLiteOptions
+from async_layers._layers.engine import adopt
+from async_layers._layers.holding.warning import warn_of_holding
+from async_layers._options import engine_arguments, require_seconds
+from async_layers._postgresql import DEFAULTS as POSTGRESQL
+from async_layers._postgresql import PostgreSQLOptions
+from async_layers._sqlite import DEFAULTS as SQLITE
+from async_layers._sqlite import SQLiteOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,13 +26,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+    from async_layers._pooler import Pooler
 
-def create_async_engine(
+
+def create_async_engine(  # noqa: PLR0913 - what an engine can be given
     url: str | URL,
     *,
     application_name: str | None = None,
     connect_timeout: float | None = None,
-    sqlite: SQLiteOptions = DEFAULTS,
+    sqlite: SQLiteOptions = SQLITE,
+    postgresql: PostgreSQLOptions = POSTGRESQL,
+    pooler: Pooler | None = None,
+    hold_warning: float | None = None,
     **arguments: object,
 ) -> AsyncEngine:
     """Open an engine whose transactions are right on its database.
@@ -36,20 +45,34 @@ def create_async_engine(
     A URL without a driver gets the right one; a driver of the other world is
     refused with the name of its partner. `application_name` and
     `connect_timeout` (seconds) reach PostgreSQL, MySQL, MariaDB and Oracle;
-    `sqlite` says what SQLite is told. SQLAlchemy's own arguments pass through
-    and win.
+    `sqlite` says what SQLite is told, `postgresql` what is refused there.
+    SQLAlchemy's own arguments pass through and win.
+
+    `pooler="pgbouncer"` is for transaction pooling: nothing is prepared under a
+    name, and what PgBouncer does not hand on is refused. What a session keeps
+    there is nobody's: SET (but SET LOCAL), LISTEN, advisory locks of a session,
+    temporary tables and cursors WITH HOLD need an engine without the pooler.
+
+    The pool's TimeoutError lists who holds its connections. With `hold_warning`
+    (seconds) the logger `async_layers.pool` names whoever held one for so long.
 
     Raises `ArgumentError` or `InvalidRequestError` for what is refused, and
     `ModuleNotFoundError` for a missing driver, with the extra to install.
     Source: https://docs.sqlalchemy.org/en/21/core/engines.html.
     """
     url, known = engine_arguments(
-        url, "async", application_name, connect_timeout, sqlite, arguments
+        url,
+        "async",
+        application_name,
+        connect_timeout,
+        (sqlite, postgresql),
+        arguments,
+        pooler,
     )
     engine = sqlalchemy.ext.asyncio.create_async_engine(
         url, **cast("dict[str, Any]", known)
     )
-    return leave_eagerly(engine)
+    return warn_of_holding(adopt(engine), hold_warning)
 
 
 @asynccontextmanager
@@ -67,6 +90,8 @@ async def async_engine_scope(
     says nothing is waited for as long as the driver does: `connect_timeout`,
     for a URL as long as `wait` if it is not given.
     """
+    if wait is not None:
+        require_seconds("wait", wait, or_none=True)
     if wait and not isinstance(url_or_engine, AsyncEngine):
         arguments = {"connect_timeout": wait} | arguments
     engine = _opened(url_or_engine, arguments)

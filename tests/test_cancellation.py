@@ -19,6 +19,7 @@ from async_layers import (
     create_async_engine,
 )
 from async_layers._finish import finish
+from async_layers._layers.keep import Keep
 from async_layers.patterns.tables import Account
 from async_layers.session_async import async_sessionmaker
 
@@ -70,7 +71,8 @@ forgets = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Collect what a test leaves while its filters hold."""
+    """Collect what a test leaves while its filters hold, and no more than that."""
+    gc.freeze()
     yield
     gc.collect()
 
@@ -177,7 +179,7 @@ async def waits(began: asyncio.Event, end: asyncio.Event, error: str) -> str:
 @pytest.mark.parametrize("cancellations", [0, 1, 3])
 @pytest.mark.parametrize("error", ["", "lost"])
 async def test_work_is_done_to_the_end(cancellations: int, error: str) -> None:
-    """Cancellations wait for the work; its error, if it has one, comes first."""
+    """Cancellations wait for the work; and before its error, if it has one."""
     began, end = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(finish(waits(began, end, error)))
     await began.wait()
@@ -186,11 +188,8 @@ async def test_work_is_done_to_the_end(cancellations: int, error: str) -> None:
         await asyncio.sleep(0)
         assert not task.done()
     end.set()
-    outcome = await end_of(task)
-    if error:
-        assert "LookupError" == outcome
-    else:
-        assert ("CancelledError" if cancellations else "done") == outcome
+    expected = "CancelledError" if cancellations else "LookupError" if error else "done"
+    assert expected == await end_of(task)
 
 
 async def end_of(task: Awaitable[str]) -> str:
@@ -198,3 +197,99 @@ async def end_of(task: Awaitable[str]) -> str:
         return await task
     except (asyncio.CancelledError, LookupError) as error:
         return type(error).__name__
+
+
+async def test_answer_in_the_turn_of_a_cancellation_wakes_nobody_twice() -> None:
+    """Both are heard, and the next await is not woken by either."""
+    loop, heard = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: heard.append(context))
+    answer, after = loop.create_future(), asyncio.Event()
+
+    async def work() -> None:
+        await answer
+
+    async def user() -> str:
+        try:
+            await Keep(work(), 10.0, lambda: None)
+        except asyncio.CancelledError:
+            await after.wait()
+            return "went on"
+        return "not cancelled"
+
+    task = asyncio.create_task(user())
+    await asyncio.sleep(0)
+    task.cancel()
+    answer.set_result(None)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done()
+    after.set()
+    assert ("went on", []) == (await task, heard)
+
+
+async def test_work_that_goes_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What neither giving up nor a cancellation ends is waited for to its end."""
+    monkeypatch.setattr("async_layers._finish.GRACE", 0.001)
+    began, end, told = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def work() -> None:
+        began.set()
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                told.append("cancelled")
+
+    task = asyncio.create_task(finish(work(), 0.001, lambda: told.append("given up")))
+    await began.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=0.05)
+    assert (False, ["given up", "cancelled"]) == (task.done(), told)
+    end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("cancellations", [0, 1])
+async def test_turns_of_the_loop_are_kept(cancellations: int) -> None:
+    """Work that waits for a turn of the loop alone goes on though it is cancelled."""
+    turns = list[int]()
+
+    async def work() -> str:
+        for turn in range(5):
+            turns.append(turn)
+            await asyncio.sleep(0)
+        return "done"
+
+    async def user() -> str:
+        return await Keep(work(), 10.0, lambda: None)
+
+    task = asyncio.create_task(user())
+    await asyncio.sleep(0)
+    for _ in range(cancellations):
+        task.cancel()
+    assert ("CancelledError" if cancellations else "done") == await end_of(task)
+    assert [0, 1, 2, 3, 4] == turns
+
+
+async def test_turns_of_the_loop_cannot_be_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Work that waits for nothing has nothing that could be cancelled."""
+    monkeypatch.setattr("async_layers._layers.keep.GRACE", 0.0)
+    told = list[str]()
+
+    async def work() -> None:
+        while not told:  # noqa: ASYNC110 - turns are what is tested
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def user() -> str:
+        await Keep(work(), 0.0, lambda: told.append("given up"))
+        return "done"
+
+    task = asyncio.create_task(user())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert ("CancelledError", ["given up"]) == (await end_of(task), told)

@@ -283,6 +283,8 @@ def test_wrong_use(cli: Callable[..., Ran], arguments: Sequence[str]) -> None:
         (["--url", "sqlite:////nowhere/at/all/file.db"], "No such file"),
         (["--url", "sqlite+aiosqlite://"], "seen 'sqlite+aiosqlite'"),
         (["--url", "sqlite+pysqlite://"], "seen 'sqlite+pysqlite'"),
+        (["--url", "postgresql+asyncpg://x/y"], "write 'postgresql://'"),
+        (["--url", "postgres+psycopg://x/y"], "write 'postgresql://'"),
     ],
 )
 def test_refused_database(
@@ -1229,12 +1231,12 @@ def test_url_may_name_a_dialect_of_ours(cli: Callable[..., Ran]) -> None:
     assert "sqlite (sqlite3 | aiosqlite): 3 of 3 pairs hold" in ran.out
 
 
-def test_driver_of_the_url_is_the_driver(
+def test_asyncio_driver_is_the_one_that_is_named(
     cli: Callable[..., Ran], postgresql: str
 ) -> None:
-    """A URL that names psycopg runs psycopg's asyncio face."""
-    url = postgresql.replace("postgresql:", "postgresql+psycopg:")
-    ran = cli("run", "raise_inside", "--url", url)
+    """An option runs psycopg's asyncio face on the server of a URL."""
+    named = ("--async-driver", "psycopg")
+    ran = cli("run", "raise_inside", "--url", postgresql, *named)
     assert 0 == ran.code
     assert "(psycopg | psycopg)" in ran.out
 

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from async_layers import async_engine_scope
+from async_layers import (
+    async_engine_scope,
+    async_sessionmaker,
+    async_transaction,
+    async_unit_of_work,
+)
 from async_layers._eager import to_the_end
 
 if TYPE_CHECKING:
@@ -43,6 +48,17 @@ async def test_connection_that_has_read_is_left_without_a_task(sqlite_url: str) 
         assert [] == made
 
 
+async def test_transaction_on_postgresql_takes_no_task(postgresql_url: str) -> None:
+    """When it has ended the connection goes back at once."""
+    async with async_engine_scope(postgresql_url) as engine:
+        async with async_transaction(engine):
+            pass  # connects, which takes tasks of its own
+        async with counting_tasks() as made:
+            async with async_transaction(engine) as connection:
+                await connection.execute(text("SELECT 1"))
+        assert [] == made
+
+
 async def test_connection_that_has_written_is_left_in_a_task(sqlite_url: str) -> None:
     """A cancellation does not reach the rollback."""
     async with async_engine_scope(sqlite_url) as engine:
@@ -50,6 +66,43 @@ async def test_connection_that_has_written_is_left_in_a_task(sqlite_url: str) ->
             async with engine.connect() as connection:
                 await connection.execute(text("CREATE TABLE t (x INTEGER)"))
         assert ["_go_on"] == made
+
+
+async def test_session_whose_transaction_is_over_is_left_without_a_task() -> None:
+    """Whatever its driver: nothing is left to be told."""
+    async with async_engine_scope("sqlite+aiosqlite://") as engine:
+        factory = async_sessionmaker(engine)
+        async with factory() as session:
+            await session.execute(text("SELECT 1"))
+            await session.commit()
+            async with counting_tasks() as made:
+                await session.__aexit__(None, None, None)
+        assert [] == made
+
+
+async def test_session_in_a_transaction_is_left_in_a_task() -> None:
+    """A cancellation does not reach the rollback."""
+    async with async_engine_scope("sqlite+aiosqlite://") as engine:
+        async with async_sessionmaker(engine)() as session:
+            await session.execute(text("SELECT 1"))
+            async with counting_tasks() as made:
+                await session.__aexit__(None, None, None)
+        assert "AsyncSession.close" == made[0]
+
+
+async def test_session_of_a_users_class_is_left_as_that_says() -> None:
+    """What a subclass does when its block is left is done."""
+    left = list[str]()
+
+    class Own(AsyncSession):
+        async def __aexit__(self, *error: object) -> None:
+            left.append("own")
+            await super().__aexit__(*error)
+
+    async with async_engine_scope("sqlite+aiosqlite://") as engine:
+        async with async_unit_of_work(async_sessionmaker(engine, class_=Own)):
+            pass
+    assert ["own"] == left
 
 
 async def test_engine_is_sqlalchemys(sqlite_url: str) -> None:

@@ -29,8 +29,6 @@ DIFFER: dict[str, dict[str, str]] = {
         "_copy": "the raw connection is awaited, and asyncpg has its own COPY",
         "transaction": "a cancellation must not stop the setting of options",
         "read": "a cancellation must not stop the setting of options",
-        "_copy_asyncpg": "asyncpg has no blocking face",
-        "_in_turns": "asyncpg's COPY would keep other tasks waiting",
     },
     "async_layers/drivers/sqlite.py": {
         "module": "each names its driver",
@@ -53,16 +51,33 @@ DIFFER: dict[str, dict[str, str]] = {
         "SQLiteDialect.get_driver_connection": "the pool has an adapter in its place",
         "SQLiteDialect.disposed": "threads that were given up are waited for",
     },
+    "async_layers/drivers/postgresql.py": {
+        "module": "each names its driver",
+        "imports": "psycopg's dialect is SQLAlchemy's own",
+        "PostgreSQLExecutionContext": "it stands on psycopg's, or on the adapted one",
+        "PostgreSQLDialect": "it stands on psycopg's, or on the adapted one",
+        "PostgreSQLDialect.get_async_dialect_cls": "a URL of the blocking world names "
+        "both",
+        "PostgreSQLDialect.is_disconnect": "libpq does not take the last words for it",
+        "_LAST": "libpq does not take the last words for it",
+    },
     "async_layers/engine.py": {
         "imports": "asyncio brings its own sleep()",
         "create_engine": "the world for which the URL is prepared is named",
         "_wait_for_server": "time.sleep() would block the event loop",
         "engine_scope": "a cancellation must not stop dispose()",
     },
+    "async_layers/hooks.py": {
+        "imports": "only asyncio has cancellations to outlast, and awaitables",
+        "on_commit": "asyncio's target stands for a blocking one, and awaits",
+        "run_hooks": "a cancellation waits for hooks, within a bound",
+        "_Running": "a task of its own outlasts a cancellation of the caller's",
+    },
     "async_layers/patterns/connection.py": {
         "imports": "threads there, tasks here; run_sync() lends the blocking face",
         "two_phase_commit": "begin_twophase() is sync-only; run_sync() carries it",
         "two_phase_rollback": "begin_twophase() is sync-only; run_sync() carries it",
+        "stream_left_by_exception": "only AsyncConnection.stream() leaves rows there",
         "deadlock": "a thread waits there, a task here",
     },
     "async_layers/patterns/differences.py": {
@@ -72,7 +87,8 @@ DIFFER: dict[str, dict[str, str]] = {
         "create_all": "a type checker refuses the AsyncConnection",
         "create_all_instead": "create_all is sync-only; run_sync carries it",
         "begin_twophase": "AsyncConnection lacks the method",
-        "stream_left_by_exception": "only AsyncConnection.stream() leaves rows there",
+        "stream_after_its_transaction": "only AsyncConnection.stream() leaves rows "
+        "there",
         "query": "AsyncSession lacks the method",
         "bulk_insert": "AsyncSession lacks the method",
         "scoped_session_of_a_thread": "a type checker misses the scopefunc",
@@ -88,9 +104,31 @@ DIFFER: dict[str, dict[str, str]] = {
         "stream_rows": "only AsyncSession.stream_scalars() leaves rows on the server",
         "blocking_function": "run_sync() carries a blocking function into asyncio",
     },
+    "async_layers/replicas.py": {
+        "imports": "asyncio brings its own sleep()",
+        "create_engines": "the world is named, and events are the sync engine's",
+        "wait_for_position": "time.sleep() would block the event loop",
+    },
+    "async_layers/retry.py": {
+        "imports": "each has its own sleep, and what is awaited is typed",
+        "run_transaction": "the function returns what is awaited",
+        "run_unit_of_work": "the function returns what is awaited",
+        "_run": "the function returns what is awaited",
+    },
+    "async_layers/scope.py": {
+        "imports": "only asyncio has cancellations to count",
+        "Scope.__enter__": "only asyncio has cancellations to count",
+        "Scope._is_cancelled": "only asyncio has cancellations to count",
+        "_cancellations": "only asyncio has cancellations to count",
+    },
+    "async_layers/patterns/transactions.py": {
+        "imports": "threads there, tasks here",
+        "rollback_by_another": "a thread there, a task here",
+    },
     "async_layers/session.py": {
         "imports": "only asyncio has cancellations to outlast",
-        "sessionmaker": "the message names the partner in the other world",
+        "sessionmaker": "the message names the partner, and asyncio refuses what "
+        "nothing awaits",
         "unit_of_work": "a cancellation must not stop the setting of options",
     },
     "examples/_tables.py": {
@@ -118,8 +156,10 @@ DIFFER: dict[str, dict[str, str]] = {
 # Files for which both worlds are one, or of which only one world has need.
 SINGLES = {
     "async_layers/cli.py",
+    "async_layers/deadline.py",
     "async_layers/embedded.py",
     "async_layers/mirror.py",
+    "async_layers/outcome.py",
     "async_layers/parity.py",
     "async_layers/patterns/tables.py",
     "async_layers/trace.py",
@@ -200,6 +240,8 @@ EXAMPLES = [
     ("async_", "_async_hooks", "_hooks"),
     ("_async", "from .engine_async import x", "from .engine import x"),
     ("asynccontextmanager", "@asynccontextmanager", "@contextmanager"),
+    ("__aenter__", "scope.__aenter__()", "scope.__enter__()"),
+    ("__aexit__", "def __aexit__(self): ...", "def __exit__(self): ..."),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 from unittest.mock import MagicMock
 
@@ -31,9 +32,11 @@ from sqlalchemy.exc import (
     InvalidRequestError,
     OperationalError,
     ProgrammingError,
+    ResourceClosedError,
 )
 
 from async_layers import (
+    PostgreSQLOptions,
     SQLiteOptions,
     create_async_engine,
     create_engine,
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import BindParameter, ColumnElement, Connection
+
+OPTIONS = (SQLiteOptions(), PostgreSQLOptions())
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,7 @@ def test_portable_options_reach_each_driver(
     url: str, world: Literal["sync", "async"], expected: dict[str, object]
 ) -> None:
     """One option is told to each driver in its own words."""
-    _, arguments = engine_arguments(url, world, "shop", 2.5, SQLiteOptions(), {})
+    _, arguments = engine_arguments(url, world, "shop", 2.5, OPTIONS, {})
     assert expected == arguments["connect_args"]
 
 
@@ -100,11 +105,12 @@ def test_users_own_connect_args_win() -> None:
         "async",
         "shop",
         2.5,
-        SQLiteOptions(),
+        OPTIONS,
         {"connect_args": own, "echo": True},
     )
     assert arguments == {
         "echo": True,
+        "postgresql": PostgreSQLOptions(),
         "connect_args": {
             "timeout": 9,
             "server_settings": {"application_name": "shop", "jit": "off"},
@@ -116,6 +122,13 @@ def test_connect_args_that_are_no_mapping_are_refused() -> None:
     """Bad connect_args are refused in one sentence."""
     with pytest.raises(ArgumentError, match=r"seen 7; write a dictionary\.$"):
         create_engine("sqlite://", connect_args=7)
+
+
+@pytest.mark.parametrize("open_", [create_engine, create_async_engine])
+def test_name_of_an_application_is_a_text(open_: Callable[..., object]) -> None:
+    """Anything else would be sent as its driver likes."""
+    with pytest.raises(ArgumentError, match=r"seen 7; write a text\.$"):
+        open_("postgresql://h/d", application_name=7)
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
@@ -159,6 +172,41 @@ def test_sqlite_options_are_for_our_dialect(
     stock = {create_engine: "pysqlite", create_async_engine: "aiosqlite"}[open_]
     with pytest.raises(ArgumentError, match=r"write 'sqlite://', or leave it out\.$"):
         open_(f"sqlite+{stock}://", sqlite=SQLiteOptions(foreign_keys=False))
+
+
+@pytest.mark.parametrize("open_", [create_engine, create_async_engine])
+@pytest.mark.parametrize("url", ["postgresql://h/d", "postgresql+async_layers://h/d"])
+def test_postgresql_options_reach_the_dialect(
+    open_: Callable[..., Any], url: str
+) -> None:
+    """Each dialect of ours is told what it refuses."""
+    options = PostgreSQLOptions(refuse_naive_datetimes=True)
+    assert options == open_(url, postgresql=options).dialect.options
+
+
+@pytest.mark.parametrize("open_", [create_engine, create_async_engine])
+def test_postgresql_options_are_for_our_dialect(open_: Callable[..., object]) -> None:
+    """A stock dialect would not hear of them."""
+    options = PostgreSQLOptions(refuse_several_statements=False)
+    with pytest.raises(ArgumentError, match="write 'postgresql://', or leave it out"):
+        open_("postgresql+psycopg://h/d", postgresql=options)
+
+
+@pytest.mark.parametrize("open_", [create_engine, create_async_engine])
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_options_are_those_of_the_database(
+    open_: Callable[..., object], database: str
+) -> None:
+    """What is no object of options is refused in one sentence."""
+    with pytest.raises(ArgumentError, match=r"seen dict; write \w+Options"):
+        open_(f"{database}://", **{database: {}})
+
+
+@pytest.mark.parametrize("option", [field.name for field in fields(PostgreSQLOptions)])
+def test_postgresql_option_is_true_or_false(option: str) -> None:
+    """None is not taken for False."""
+    with pytest.raises(ArgumentError, match=f"^{option}=None is refused: seen neither"):
+        PostgreSQLOptions(**{option: None})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +311,17 @@ def test_dialect_that_does_not_tell_autocommit_is_trusted(
     monkeypatch.setattr(engine.dialect, "detect_autocommit_setting", untold)
     with engine.connect() as connection:
         refuse_autocommit(connection)
+    engine.dispose()
+
+
+def test_connection_that_is_closed_is_left_to_sqlalchemy(sqlite_url: str) -> None:
+    """What refuses its savepoint is `begin_nested()`."""
+    engine = create_engine(sqlite_url)
+    connection = engine.connect()
+    connection.close()
+    refuse_autocommit(connection)
+    with pytest.raises(ResourceClosedError):
+        connection.begin_nested()
     engine.dispose()
 
 

@@ -97,12 +97,42 @@ def test_other_databases_are_refused() -> None:
             pytest.fail("there is no place")
 
 
-@pytest.mark.parametrize("driver", ["pysqlite", "aiosqlite"])
-def test_stock_dialects_of_sqlite_are_refused(driver: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("sqlite+pysqlite", "sqlite"),
+        ("sqlite+aiosqlite", "sqlite"),
+        ("postgresql+psycopg", "postgresql"),
+        ("postgresql+asyncpg", "postgresql"),
+        ("postgres+psycopg2", "postgresql"),
+    ],
+)
+def test_stock_dialects_are_refused(name: str, instead: str) -> None:
     """The facts are not about SQLAlchemy's own dialects, and the sentence says so."""
-    with pytest.raises(ArgumentError, match=rf"seen 'sqlite\+{driver}', whose trans"):
-        with scratch(f"sqlite+{driver}://"):
-            pytest.fail("there is no place")
+    with pytest.raises(ArgumentError) as caught, scratch(f"{name}://"):
+        pytest.fail("there is no place")
+    assert (
+        f"A driver is refused: seen {name!r}, whose transactions are others than "
+        f"those of async_layers; write '{instead}://'."
+    ) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("driver", "asyncio", "expected"),
+    [
+        (None, "postgresql", "asyncpg"),
+        ("asyncpg", "postgresql", "asyncpg"),
+        ("psycopg", "postgresql+psycopg", "psycopg"),
+    ],
+)
+def test_asyncio_half_runs_on_the_driver_that_is_named(
+    postgresql_url: str, driver: str | None, asyncio: str, expected: str
+) -> None:
+    """All run on dialects of ours, but for psycopg's asyncio face."""
+    with scratch(postgresql_url, driver) as place:
+        assert {"sync": "psycopg", "async": expected} == place.drivers
+        assert "postgresql+async_layers" == place.urls["sync"].drivername
+        assert asyncio == place.urls["async"].drivername
 
 
 def test_place_is_that_of_a_dialect_of_ours() -> None:

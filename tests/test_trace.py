@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 from sqlalchemy import (
+    Connection,
     Engine,
     create_engine,
     event,
@@ -526,3 +527,36 @@ def test_engine_of_an_option_is_recorded_with_its_own(engine: Engine) -> None:
         with jobs.connect() as connection:
             connection.execute(select(Account))
     assert 2 == str(seen).count("BEGIN\nSELECT account\nROLLBACK")
+
+
+async def test_two_phases_of_a_stock_dialect_are_recorded_once(
+    asyncpg_place: Scratch,
+) -> None:
+    """It executes what it has announced: PREPARE TRANSACTION, COMMIT PREPARED."""
+    asyncpg_place.fresh()
+    url = asyncpg_place.urls["sync"].set(drivername="postgresql+psycopg")
+    settings = {"options": url.query["options"]}
+
+    def work(connection: Connection) -> None:
+        with connection.begin_twophase() as two_phase:
+            connection.execute(
+                insert(Account), {"id": 9, "owner": "nina", "balance": 1}
+            )
+            two_phase.prepare()
+
+    stock = url.set(drivername="postgresql+asyncpg", query={})
+    engine = create_async_engine(
+        stock, connect_args={"server_settings": {"search_path": search_path(settings)}}
+    )
+    async with engine.connect() as connection:
+        with trace(engine) as seen:
+            await connection.run_sync(work)
+    await engine.dispose()
+    told = [str(each).split()[:2] for each in seen.events]
+    assert 1 == told.count(["PREPARE", "TRANSACTION"])
+    assert 1 == told.count(["COMMIT", "PREPARED"])
+
+
+def search_path(settings: dict[str, Any]) -> str:
+    """Return the schema that libpq's options name."""
+    return str(settings["options"]).partition("search_path=")[2]

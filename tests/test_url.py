@@ -4,6 +4,7 @@ import os
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -50,7 +51,8 @@ def foreign() -> Iterator[None]:
 
 def parsed(prepared: Prepared) -> Any:
     """Return what asyncpg makes of a prepared URL."""
-    _, arguments = prepared.url.get_dialect()().create_connect_args(prepared.url)
+    dialect = prepared.url.get_dialect().get_async_dialect_cls(prepared.url)()
+    _, arguments = dialect.create_connect_args(prepared.url)
     arguments = {**arguments, **prepared.connect_args}
     arguments.pop("timeout", None)
     defaults: dict[str, Any] = dict.fromkeys(
@@ -74,8 +76,8 @@ def parsed(prepared: Prepared) -> Any:
 @pytest.mark.parametrize(
     ("given", "sync", "async_"),
     [
-        ("postgresql", "postgresql+psycopg", "postgresql+asyncpg"),
-        ("postgres", "postgresql+psycopg", "postgresql+asyncpg"),
+        ("postgresql", "postgresql+async_layers", "postgresql+async_layers"),
+        ("postgres", "postgresql+async_layers", "postgresql+async_layers"),
         ("sqlite", "sqlite+async_layers", "sqlite+async_layers"),
         ("mysql", "mysql+pymysql", "mysql+asyncmy"),
         ("mariadb", "mariadb+pymysql", "mariadb+asyncmy"),
@@ -97,6 +99,7 @@ def test_a_url_gets_the_driver_of_its_world(given: str, sync: str, async_: str) 
     [
         ("postgresql+psycopg2", "sync"),
         ("postgresql+pg8000", "sync"),
+        ("postgresql+asyncpg", "async"),
         ("postgresql+psycopg_async", "async"),
         ("oracle+oracledb_async", "async"),
         ("oracle+cx_oracle", "sync"),
@@ -114,9 +117,9 @@ def test_an_explicit_driver_is_respected(driver: str, world: World) -> None:
     ("driver", "partner"),
     [
         ("sqlite+pysqlite", "sqlite+async_layers"),
-        ("postgresql+psycopg2", "postgresql+asyncpg"),
-        ("postgres+pg8000", "postgresql+asyncpg"),
-        ("postgresql+psycopg2cffi", "postgresql+asyncpg"),
+        ("postgresql+psycopg2", "postgresql+async_layers"),
+        ("postgres+pg8000", "postgresql+async_layers"),
+        ("postgresql+psycopg2cffi", "postgresql+async_layers"),
         ("mysql+pymysql", "mysql+asyncmy"),
         ("mysql+mysqldb", "mysql+asyncmy"),
         ("mysql+mysqlconnector", "mysql+asyncmy"),
@@ -141,8 +144,9 @@ def test_a_blocking_driver_is_refused_under_asyncio(driver: str, partner: str) -
     [
         ("sqlite+aiosqlite", "sqlite+async_layers"),
         ("sqlite+async_layers_async", "sqlite+async_layers"),
-        ("postgresql+asyncpg", "postgresql+psycopg"),
-        ("postgresql+psycopg_async", "postgresql+psycopg"),
+        ("postgresql+asyncpg", "postgresql+async_layers"),
+        ("postgresql+async_layers_async", "postgresql+async_layers"),
+        ("postgresql+psycopg_async", "postgresql+async_layers"),
         ("mysql+asyncmy", "mysql+pymysql"),
         ("mariadb+aiomysql", "mariadb+pymysql"),
         ("oracle+oracledb_async", "oracle+oracledb"),
@@ -203,7 +207,7 @@ def test_a_missing_driver_names_what_to_install(
 def test_sqlite_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """The module sqlite3 comes with Python."""
     monkeypatch.setattr("async_layers._urls.prepare.find_spec", lambda _: None)
-    expected = Prepared(make_url("sqlite+async_layers:///a.db"), {})
+    expected = Prepared(make_url("sqlite+async_layers:///a.db"), {}, "sqlite3")
     assert expected == prepare_url("sqlite:///a.db", "sync")
 
 
@@ -461,7 +465,8 @@ def test_settings_of_the_url_and_of_the_caller_are_joined() -> None:
     """The caller's server_settings are added to the DSN's, and win."""
     prepared = prepare_url("postgresql://h/d?application_name=a&options=x", "async")
     own = {"server_settings": {"jit": "off", "application_name": "mine"}}
-    _, parameters, _ = parsed(Prepared(prepared.url, {**prepared.connect_args, **own}))
+    joined = {**prepared.connect_args, **own}
+    _, parameters, _ = parsed(replace(prepared, connect_args=joined))
     assert parameters.server_settings == {
         "application_name": "mine",
         "options": "x",

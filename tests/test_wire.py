@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import aiosqlite
 import pytest
+from sqlalchemy import make_url
 
 from async_layers._wire import backend_pid, control_of, driver_of, in_transaction
 from async_layers.engine import engine_scope
@@ -58,9 +59,10 @@ def test_dialect_of_ours_knows_its_begin(sqlite_url: str) -> None:
         assert (None, False) == (control.begin, control.began)
 
 
-def test_dialect_of_others_knows_nothing(asyncpg_place: Scratch) -> None:
+@pytest.mark.parametrize("name", ["sqlite+pysqlite", "postgresql+psycopg"])
+def test_dialect_of_others_knows_nothing(name: str) -> None:
     """Only our dialects say what they have begun with."""
-    dialect = asyncpg_place.urls["sync"].get_dialect()()
+    dialect = make_url(f"{name}://").get_dialect()()
     assert control_of(dialect, object()) is None
 
 

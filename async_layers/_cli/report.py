@@ -68,4 +68,4 @@ def as_json(verdicts: Sequence[Verdict], place: Scratch) -> str:
 
 
 def _layer(fact: Fact) -> str:
-    return _LAYERS[fact.argument()] if fact.room == "differences" else fact.room
+    return fact.room if fact.room in _LAYERS.values() else _LAYERS[fact.argument()]

@@ -25,7 +25,11 @@ _AFFIXES = {
     "async_": re.compile(r"(?<![A-Za-z0-9])async_(?=\w)"),
     "_async": re.compile(r"(?<=\w)_async$"),
 }
-_WORDS = {"asynccontextmanager": "contextmanager"}
+_WORDS = {
+    "asynccontextmanager": "contextmanager",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+}
 _KEPT = frozenset({"async_layers"})
 # SQLAlchemy keeps a name and its twin in different modules of these.
 _HOMES = frozenset({"sqlalchemy", "sqlalchemy.orm", "sqlalchemy.ext.asyncio"})

@@ -6,14 +6,16 @@ import inspect
 import tomllib
 from dataclasses import dataclass
 from importlib import import_module, resources
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
-Room: TypeAlias = Literal["engine", "connection", "session", "differences"]
-ROOMS: tuple[Room, ...] = ("engine", "connection", "session", "differences")
+Room: TypeAlias = Literal[
+    "engine", "connection", "session", "transactions", "differences"
+]
+ROOMS: tuple[Room, ...] = get_args(Room)
 DATABASES = ("sqlite", "postgresql")
 
 _TEXTS = {"result", "error", "trace", "rows", "pool", "server", "differs"}

@@ -64,7 +64,8 @@ class Outcome:
         if isinstance(error, DBAPIError):
             driver = error.driver_exception
             self.driver_error = type(driver).__name__
-            code = getattr(driver, "sqlstate", None)
+            # The server may have said more than the driver's own error knows.
+            code = getattr(error.orig, "sqlstate", None)
             code = code or getattr(driver, "sqlite_errorname", None)
             self.error = f"{self.error} {code}" if code else self.error
 

@@ -14,8 +14,10 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateTable
 
+from async_layers._postgresql import is_ours as is_our_postgresql
+from async_layers._proof.facts import DATABASES
 from async_layers._proof.witness import PostgreSQLWitness, SQLiteWitness, is_locked
-from async_layers._sqlite import is_ours
+from async_layers._sqlite import is_ours as is_our_sqlite
 from async_layers._urls.prepare import prepare_url
 from async_layers.patterns.tables import SEED, Base
 
@@ -73,9 +75,8 @@ def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scrat
     refuse_stock(given)
     sync_url = prepare_url(given.set(drivername=given.get_backend_name()), "sync").url
     async_url = given
-    if asyncio_driver:
-        name = f"{given.get_backend_name()}+{asyncio_driver}"
-        async_url = given.set(drivername=name)
+    if asyncio_driver == "psycopg":  # its asyncio face is SQLAlchemy's own dialect
+        async_url = given.set(drivername=f"{given.get_backend_name()}+psycopg")
     prepare_url(async_url, "async")
     if sync_url.get_backend_name() == "sqlite":
         with _sqlite(sync_url, async_url) as place:
@@ -91,12 +92,15 @@ def scratch(url: str | URL, asyncio_driver: str | None = None) -> Iterator[Scrat
 
 
 def refuse_stock(url: URL) -> None:
-    """Refuse SQLAlchemy's own dialects of SQLite: the facts are not theirs."""
+    """Refuse SQLAlchemy's own dialects: the facts are not theirs."""
     database, _, driver = url.drivername.partition("+")
-    if database == "sqlite" and driver and not is_ours(database, driver):
+    # libpq, and many hosts of databases, accept the short spelling.
+    database = "postgresql" if database == "postgres" else database
+    ours = is_our_sqlite(database, driver) or is_our_postgresql(database, driver)
+    if driver and database in DATABASES and not ours:
         raise ArgumentError(
             f"A driver is refused: seen {url.drivername!r}, whose transactions are "
-            "others than those of async_layers; write 'sqlite://'."
+            f"others than those of async_layers; write '{database}://'."
         )
 
 
@@ -183,8 +187,10 @@ class PostgreSQLScratch:
             "sync": sync_url.update_query_dict(search_path),
             "async": async_url.update_query_dict(search_path),
         }
-        driver = prepare_url(async_url, "async").url.get_driver_name()
-        self.drivers = {"sync": "psycopg", "async": driver}
+        self.drivers = {
+            "sync": prepare_url(sync_url, "sync").driver,
+            "async": prepare_url(async_url, "async").driver,
+        }
 
     def _locks(self) -> str:
         """Return the query of locks that others, or what is prepared, hold."""

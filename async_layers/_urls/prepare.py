@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 World: TypeAlias = Literal["sync", "async"]
 
 _OWN = "sqlite+async_layers"
+_OWN_POSTGRESQL = "postgresql+async_layers"
 # What a URL without a driver gets, and what the other world's driver is
 # told to write instead.  The databases that SQLAlchemy itself speaks.
 _DRIVERS: Mapping[str, Mapping[World, str]] = {
     "sqlite": {"sync": _OWN, "async": _OWN},
-    "postgresql": {"sync": "postgresql+psycopg", "async": "postgresql+asyncpg"},
+    "postgresql": {"sync": _OWN_POSTGRESQL, "async": _OWN_POSTGRESQL},
     "mysql": {"sync": "mysql+pymysql", "async": "mysql+asyncmy"},
     "mariadb": {"sync": "mariadb+pymysql", "async": "mariadb+asyncmy"},
     "oracle": {"sync": "oracle+oracledb", "async": "oracle+oracledb"},
@@ -62,11 +63,13 @@ class Prepared:
     """Hold what an engine of one world is created from.
 
     ``connect_args`` are left out of the representation: they may hold the
-    password of a key file.
+    password of a key file.  ``driver`` is the package that will connect, which
+    the URL of a dialect of ours does not name.
     """
 
     url: URL
     connect_args: Mapping[str, object] = field(repr=False)
+    driver: str
 
 
 def prepare_url(url: str | URL, world: World) -> Prepared:
@@ -86,19 +89,19 @@ def prepare_url(url: str | URL, world: World) -> Prepared:
         # It has a dialect in each world; the engine loads it.
         if world == "async":
             _require_package(named, "aiosqlite")
-        return Prepared(named, {})
+        return Prepared(named, {}, "aiosqlite" if world == "async" else "sqlite3")
     dialect = _dialect(named, world)
     _refuse_other_world(named, dialect, world)
     _require_package(named, dialect.driver)
     match dialect.driver:
         case "asyncpg":
-            return Prepared(*to_asyncpg(named))
+            return Prepared(*to_asyncpg(named), dialect.driver)
         case "psycopg" | "psycopg2" | "psycopg2cffi":
-            return Prepared(to_libpq(named), {})
+            return Prepared(to_libpq(named), {}, dialect.driver)
         case "pymysql" | "asyncmy" | "aiomysql" as driver:
-            return Prepared(to_mysql(named, driver), {})
+            return Prepared(to_mysql(named, driver), {}, driver)
         case _:
-            return Prepared(named, {})
+            return Prepared(named, {}, dialect.driver)
 
 
 def _parse(url: str | URL) -> URL:

@@ -40,6 +40,8 @@ class AsyncSQLiteDialect(SharedSQLiteDialect):
 
     supports_statement_cache = True
     is_async = True
+    # What it waits for are futures: COMMIT needs no task of its own to go on.
+    is_kept = True
     has_terminate = True
     cursor_class = AsyncSQLiteCursor
     stream_cursor_class = AsyncSQLiteStreamCursor

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Column,
+    DateTime,
     Integer,
     MetaData,
+    Numeric,
     String,
     Table,
+    bindparam,
     func,
     insert,
     literal,
@@ -26,6 +32,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from async_layers import (
+    PostgreSQLOptions,
     SQLiteOptions,
     engine_scope,
     insert_rows,
@@ -37,7 +44,7 @@ from async_layers import (
 from async_layers.patterns.tables import Account, Entry
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Engine, Row
+    from sqlalchemy import URL, Engine, Result, Row
 
 # Accounts 1 (anna, 100) and 2 (bert, 50) are there when a fact begins.
 CARL = {"id": 3, "owner": "carl", "balance": 10}
@@ -53,6 +60,15 @@ BALANCE = select(Account.balance).where(Account.owner == "anna")
 SPEND = update(Account).values(balance=Account.balance - 10)
 ANNA_SPENDS = SPEND.where(Account.owner == "anna")
 BERT_SPENDS = SPEND.where(Account.owner == "bert")
+ANNA_HAS = (
+    update(Account)
+    .where(Account.owner == "anna")
+    .values(balance=bindparam("value"))
+    .returning(Account.balance)
+)
+
+NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001 - without a zone
+MARQUESAS = timezone(-timedelta(hours=9, minutes=30))
 
 # Four rows; the number of the last has no absolute value in 64 bits.
 LAST_ROW_FAILS = select(
@@ -205,6 +221,41 @@ def use_after_close(engine: Engine) -> None:
         connection.execute(insert(Account), CARL)
 
 
+# Transaction control of one's own
+
+
+def commit_in_a_text(engine: Engine) -> None:
+    """A text that ends a transaction is refused: SQLAlchemy would not notice."""
+    with transaction(engine) as connection:
+        connection.execute(insert(Account), CARL)
+        connection.execute(text("COMMIT"))
+
+
+def begin_in_a_text(engine: Engine) -> None:
+    """A text that begins a transaction is refused: SQLAlchemy would not notice."""
+    with read(engine) as connection:
+        connection.execute(text("BEGIN"))
+        connection.execute(insert(Account), CARL)
+
+
+def commit_at_the_driver(engine: Engine) -> None:
+    """After a COMMIT that the driver is told, the next statement begins anew."""
+    with engine.connect() as connection:
+        connection.execute(insert(Account), CARL)
+        connection.exec_driver_sql("COMMIT")
+        connection.execute(insert(Account), DORA)
+        connection.rollback()
+
+
+def begin_at_the_driver(engine: Engine) -> None:
+    """A transaction that the driver is told to begin ends where its user does."""
+    with read(engine) as connection:
+        connection.exec_driver_sql("BEGIN")
+        connection.execute(insert(Account), CARL)
+    with read(engine) as connection:
+        connection.execute(insert(Account), DORA)
+
+
 # Savepoints
 
 
@@ -282,6 +333,12 @@ def unique_violation(engine: Engine) -> None:
         connection.execute(insert(Account), SECOND_ANNA)
 
 
+def class_of_an_error(engine: Engine) -> None:
+    """An error of PostgreSQL has the class of its SQLSTATE."""
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1 / 0"))
+
+
 def error_undoes_its_statement(engine: Engine) -> None:
     """On SQLite an error undoes its statement alone, and the transaction goes on."""
     with transaction(engine) as connection:
@@ -298,6 +355,14 @@ def error_aborts_its_transaction(engine: Engine) -> None:
         with suppress(IntegrityError):
             connection.execute(insert(Account), SECOND_ANNA)
         connection.execute(insert(Account), DORA)
+
+
+def refused_value(engine: Engine) -> None:
+    """A value that a column of PostgreSQL cannot hold aborts the transaction."""
+    with transaction(engine) as connection:
+        with suppress(DBAPIError):
+            connection.execute(insert(Account), CARL | {"balance": 2**31})
+        connection.execute(insert(Account), CARL)
 
 
 def commit_after_error(engine: Engine) -> None:
@@ -380,6 +445,12 @@ def isolation_levels(engine: Engine) -> list[str | None]:
         return [*seen, connection.scalar(show)]
 
 
+def read_uncommitted(engine: Engine) -> object:
+    """A transaction of PostgreSQL may ask for READ UNCOMMITTED."""
+    with transaction(engine, isolation_level="READ UNCOMMITTED") as connection:
+        return connection.scalar(text("SHOW transaction_isolation"))
+
+
 def isolation_levels_of_sqlite(engine: Engine) -> list[int | None]:
     """SQLite is SERIALIZABLE, but where READ UNCOMMITTED is asked for."""
     show = text("PRAGMA read_uncommitted")
@@ -396,6 +467,12 @@ def isolation_level_too_late(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(ANNA_SPENDS)
         connection.execution_options(isolation_level="SERIALIZABLE")
+
+
+def isolation_level_asked(engine: Engine) -> str:
+    """Asking a connection for its isolation level leaves no transaction behind."""
+    with engine.connect() as connection:
+        return connection.get_isolation_level()
 
 
 def autocommit(engine: Engine) -> None:
@@ -467,6 +544,14 @@ def rowcount(engine: Engine) -> int:
         return result.rowcount
 
 
+def rowcount_of_many(engine: Engine) -> int:
+    """An UPDATE with several sets of parameters counts the rows of all."""
+    with transaction(engine) as connection:
+        statement = update(Account).where(Account.id == bindparam("account"))
+        sets = [{"account": id_, "balance": 10} for id_ in (1, 2, 3)]
+        return connection.execute(statement, sets).rowcount
+
+
 def on_conflict_do_nothing(engine: Engine) -> int | None:
     """A row that is there already is skipped, and the transaction goes on."""
     with transaction(engine) as connection:
@@ -482,6 +567,27 @@ def insert_rows_in_one_statement(engine: Engine) -> int:
         return insert_rows(connection, table, [CARL, DORA])
 
 
+def insert_rows_refuses_a_fraction(engine: Engine) -> int:
+    """PostgreSQL reads the values of many rows, and no INTEGER has a fraction."""
+    with transaction(engine) as connection:
+        table = Account.metadata.tables["account"]
+        return insert_rows(connection, table, [CARL, DORA | {"balance": 1.9}])
+
+
+def several_statements(engine: Engine) -> None:
+    """A text of several statements is refused: only one would give its rows."""
+    with transaction(engine) as connection:
+        connection.execute(text("DELETE FROM entry; DELETE FROM account"))
+
+
+def untyped_parameter(engine: Engine) -> list[object]:
+    """A parameter without a type has the type of its value."""
+    statement = text("SELECT :value")
+    with engine.connect() as connection:
+        values = (7, 1.5, "seven", Decimal("0.10"), True, date(2026, 1, 1))
+        return [connection.scalar(statement, {"value": each}) for each in values]
+
+
 def two_phase_commit(engine: Engine) -> None:
     """A transaction in two phases is prepared first and committed then."""
     with engine.connect() as connection, connection.begin_twophase() as two_phase:
@@ -495,6 +601,62 @@ def two_phase_rollback(engine: Engine) -> None:
         connection.execute(insert(Account), CARL)
         two_phase.prepare()
         two_phase.rollback()
+
+
+# Values of PostgreSQL
+
+
+def float_into_integer(engine: Engine) -> list[int | None]:
+    """A float into an INTEGER is rounded, a half to the even number."""
+    with transaction(engine) as connection:
+        values = (1.9, 2.5, 3.5)
+        return [connection.scalar(ANNA_HAS, {"value": each}) for each in values]
+
+
+def text_into_integer(engine: Engine) -> int | None:
+    """A text into an INTEGER is the number that it spells."""
+    with transaction(engine) as connection:
+        return connection.scalar(ANNA_HAS, {"value": "5"})
+
+
+def float_into_numeric(engine: Engine) -> Decimal | None:
+    """A float into a NUMERIC has the digits of its repr()."""
+    with engine.connect() as connection:
+        return connection.scalar(select(literal(0.1, Numeric()).cast(Numeric)))
+
+
+def float_from_real(engine: Engine) -> float | None:
+    """A REAL has the digits that it was written with."""
+    with engine.connect() as connection:
+        return connection.scalar(select(literal(1.1).cast(REAL)))
+
+
+def last_date(engine: Engine) -> str | None:
+    """The last date of Python is a date like another."""
+    with engine.connect() as connection:
+        return connection.scalar(select(literal(date.max).cast(String)))
+
+
+def infinity(engine: Engine) -> None:
+    """A date that Python does not have is refused when its row is read."""
+    with engine.connect() as connection:
+        result = connection.execute(text("SELECT CAST('infinity' AS date)"))
+        result.scalar_one()
+
+
+def naive_datetime(engine: Engine) -> bool:
+    """A datetime without a zone is meant in the zone of the transaction."""
+    with transaction(engine) as connection:
+        connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Marquesas'"))
+        statement = select(literal(NOON, DateTime(timezone=True)))
+        return connection.scalar(statement) == NOON.replace(tzinfo=MARQUESAS)
+
+
+def naive_datetime_refused(url: URL) -> None:
+    """An engine may refuse a datetime without a zone where there must be one."""
+    options = PostgreSQLOptions(refuse_naive_datetimes=True)
+    with engine_scope(url, postgresql=options) as engine, read(engine) as connection:
+        connection.execute(select(literal(NOON, DateTime(timezone=True))))
 
 
 # Results that are open
@@ -586,6 +748,25 @@ def stream_left_early(engine: Engine) -> int:
 def stream_fails_midway(engine: Engine) -> int:
     """An error in the midst of a stream rolls back and gives the connection back."""
     with stream(engine, LAST_ROW_FAILS, batch=1) as batches:
+        return sum([len(rows) for rows in batches])
+
+
+def stream_left_by_exception(engine: Engine) -> bool:
+    """An exception that leaves the block of a streamed result closes it."""
+    result: Result[int] | None = None
+    with engine.connect() as connection:
+        with suppress(LookupError):  # noqa: SIM117 - asyncio has to nest them
+            with connection.execute(
+                IDS, execution_options={"stream_results": True}
+            ) as result:
+                raise LookupError
+        return result is not None and result.closed
+
+
+def stream_of_an_insert(engine: Engine) -> int:
+    """PostgreSQL has no cursor for rows that an INSERT returns."""
+    statement = insert(Account).values(CARL).returning(Account.id)
+    with stream(engine, statement) as batches:
         return sum([len(rows) for rows in batches])
 
 

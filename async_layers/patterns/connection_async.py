@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Column,
+    DateTime,
     Integer,
     MetaData,
+    Numeric,
     String,
     Table,
+    bindparam,
     func,
     insert,
     literal,
@@ -26,6 +32,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from async_layers import (
+    PostgreSQLOptions,
     SQLiteOptions,
     async_engine_scope,
     async_insert_rows,
@@ -38,7 +45,7 @@ from async_layers.patterns.tables import Account, Entry
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Row
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncResult
 
 # Accounts 1 (anna, 100) and 2 (bert, 50) are there when a fact begins.
 CARL = {"id": 3, "owner": "carl", "balance": 10}
@@ -54,6 +61,15 @@ BALANCE = select(Account.balance).where(Account.owner == "anna")
 SPEND = update(Account).values(balance=Account.balance - 10)
 ANNA_SPENDS = SPEND.where(Account.owner == "anna")
 BERT_SPENDS = SPEND.where(Account.owner == "bert")
+ANNA_HAS = (
+    update(Account)
+    .where(Account.owner == "anna")
+    .values(balance=bindparam("value"))
+    .returning(Account.balance)
+)
+
+NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001 - without a zone
+MARQUESAS = timezone(-timedelta(hours=9, minutes=30))
 
 # Four rows; the number of the last has no absolute value in 64 bits.
 LAST_ROW_FAILS = select(
@@ -206,6 +222,41 @@ async def use_after_close(engine: AsyncEngine) -> None:
         await connection.execute(insert(Account), CARL)
 
 
+# Transaction control of one's own
+
+
+async def commit_in_a_text(engine: AsyncEngine) -> None:
+    """A text that ends a transaction is refused: SQLAlchemy would not notice."""
+    async with async_transaction(engine) as connection:
+        await connection.execute(insert(Account), CARL)
+        await connection.execute(text("COMMIT"))
+
+
+async def begin_in_a_text(engine: AsyncEngine) -> None:
+    """A text that begins a transaction is refused: SQLAlchemy would not notice."""
+    async with async_read(engine) as connection:
+        await connection.execute(text("BEGIN"))
+        await connection.execute(insert(Account), CARL)
+
+
+async def commit_at_the_driver(engine: AsyncEngine) -> None:
+    """After a COMMIT that the driver is told, the next statement begins anew."""
+    async with engine.connect() as connection:
+        await connection.execute(insert(Account), CARL)
+        await connection.exec_driver_sql("COMMIT")
+        await connection.execute(insert(Account), DORA)
+        await connection.rollback()
+
+
+async def begin_at_the_driver(engine: AsyncEngine) -> None:
+    """A transaction that the driver is told to begin ends where its user does."""
+    async with async_read(engine) as connection:
+        await connection.exec_driver_sql("BEGIN")
+        await connection.execute(insert(Account), CARL)
+    async with async_read(engine) as connection:
+        await connection.execute(insert(Account), DORA)
+
+
 # Savepoints
 
 
@@ -283,6 +334,12 @@ async def unique_violation(engine: AsyncEngine) -> None:
         await connection.execute(insert(Account), SECOND_ANNA)
 
 
+async def class_of_an_error(engine: AsyncEngine) -> None:
+    """An error of PostgreSQL has the class of its SQLSTATE."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1 / 0"))
+
+
 async def error_undoes_its_statement(engine: AsyncEngine) -> None:
     """On SQLite an error undoes its statement alone, and the transaction goes on."""
     async with async_transaction(engine) as connection:
@@ -299,6 +356,14 @@ async def error_aborts_its_transaction(engine: AsyncEngine) -> None:
         with suppress(IntegrityError):
             await connection.execute(insert(Account), SECOND_ANNA)
         await connection.execute(insert(Account), DORA)
+
+
+async def refused_value(engine: AsyncEngine) -> None:
+    """A value that a column of PostgreSQL cannot hold aborts the transaction."""
+    async with async_transaction(engine) as connection:
+        with suppress(DBAPIError):
+            await connection.execute(insert(Account), CARL | {"balance": 2**31})
+        await connection.execute(insert(Account), CARL)
 
 
 async def commit_after_error(engine: AsyncEngine) -> None:
@@ -385,6 +450,14 @@ async def isolation_levels(engine: AsyncEngine) -> list[str | None]:
         return [*seen, await connection.scalar(show)]
 
 
+async def read_uncommitted(engine: AsyncEngine) -> object:
+    """A transaction of PostgreSQL may ask for READ UNCOMMITTED."""
+    async with async_transaction(
+        engine, isolation_level="READ UNCOMMITTED"
+    ) as connection:
+        return await connection.scalar(text("SHOW transaction_isolation"))
+
+
 async def isolation_levels_of_sqlite(engine: AsyncEngine) -> list[int | None]:
     """SQLite is SERIALIZABLE, but where READ UNCOMMITTED is asked for."""
     show = text("PRAGMA read_uncommitted")
@@ -403,6 +476,12 @@ async def isolation_level_too_late(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execute(ANNA_SPENDS)
         await connection.execution_options(isolation_level="SERIALIZABLE")
+
+
+async def isolation_level_asked(engine: AsyncEngine) -> str:
+    """Asking a connection for its isolation level leaves no transaction behind."""
+    async with engine.connect() as connection:
+        return await connection.get_isolation_level()
 
 
 async def autocommit(engine: AsyncEngine) -> None:
@@ -474,6 +553,14 @@ async def rowcount(engine: AsyncEngine) -> int:
         return result.rowcount
 
 
+async def rowcount_of_many(engine: AsyncEngine) -> int:
+    """An UPDATE with several sets of parameters counts the rows of all."""
+    async with async_transaction(engine) as connection:
+        statement = update(Account).where(Account.id == bindparam("account"))
+        sets = [{"account": id_, "balance": 10} for id_ in (1, 2, 3)]
+        return (await connection.execute(statement, sets)).rowcount
+
+
 async def on_conflict_do_nothing(engine: AsyncEngine) -> int | None:
     """A row that is there already is skipped, and the transaction goes on."""
     async with async_transaction(engine) as connection:
@@ -487,6 +574,29 @@ async def insert_rows_in_one_statement(engine: AsyncEngine) -> int:
     async with async_transaction(engine) as connection:
         table = Account.metadata.tables["account"]
         return await async_insert_rows(connection, table, [CARL, DORA])
+
+
+async def insert_rows_refuses_a_fraction(engine: AsyncEngine) -> int:
+    """PostgreSQL reads the values of many rows, and no INTEGER has a fraction."""
+    async with async_transaction(engine) as connection:
+        table = Account.metadata.tables["account"]
+        return await async_insert_rows(
+            connection, table, [CARL, DORA | {"balance": 1.9}]
+        )
+
+
+async def several_statements(engine: AsyncEngine) -> None:
+    """A text of several statements is refused: only one would give its rows."""
+    async with async_transaction(engine) as connection:
+        await connection.execute(text("DELETE FROM entry; DELETE FROM account"))
+
+
+async def untyped_parameter(engine: AsyncEngine) -> list[object]:
+    """A parameter without a type has the type of its value."""
+    statement = text("SELECT :value")
+    async with engine.connect() as connection:
+        values = (7, 1.5, "seven", Decimal("0.10"), True, date(2026, 1, 1))
+        return [await connection.scalar(statement, {"value": each}) for each in values]
 
 
 async def two_phase_commit(engine: AsyncEngine) -> None:
@@ -512,6 +622,65 @@ async def two_phase_rollback(engine: AsyncEngine) -> None:
 
     async with engine.connect() as connection:
         await connection.run_sync(work)
+
+
+# Values of PostgreSQL
+
+
+async def float_into_integer(engine: AsyncEngine) -> list[int | None]:
+    """A float into an INTEGER is rounded, a half to the even number."""
+    async with async_transaction(engine) as connection:
+        values = (1.9, 2.5, 3.5)
+        return [await connection.scalar(ANNA_HAS, {"value": each}) for each in values]
+
+
+async def text_into_integer(engine: AsyncEngine) -> int | None:
+    """A text into an INTEGER is the number that it spells."""
+    async with async_transaction(engine) as connection:
+        return await connection.scalar(ANNA_HAS, {"value": "5"})
+
+
+async def float_into_numeric(engine: AsyncEngine) -> Decimal | None:
+    """A float into a NUMERIC has the digits of its repr()."""
+    async with engine.connect() as connection:
+        return await connection.scalar(select(literal(0.1, Numeric()).cast(Numeric)))
+
+
+async def float_from_real(engine: AsyncEngine) -> float | None:
+    """A REAL has the digits that it was written with."""
+    async with engine.connect() as connection:
+        return await connection.scalar(select(literal(1.1).cast(REAL)))
+
+
+async def last_date(engine: AsyncEngine) -> str | None:
+    """The last date of Python is a date like another."""
+    async with engine.connect() as connection:
+        return await connection.scalar(select(literal(date.max).cast(String)))
+
+
+async def infinity(engine: AsyncEngine) -> None:
+    """A date that Python does not have is refused when its row is read."""
+    async with engine.connect() as connection:
+        result = await connection.execute(text("SELECT CAST('infinity' AS date)"))
+        result.scalar_one()
+
+
+async def naive_datetime(engine: AsyncEngine) -> bool:
+    """A datetime without a zone is meant in the zone of the transaction."""
+    async with async_transaction(engine) as connection:
+        await connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Marquesas'"))
+        statement = select(literal(NOON, DateTime(timezone=True)))
+        return await connection.scalar(statement) == NOON.replace(tzinfo=MARQUESAS)
+
+
+async def naive_datetime_refused(url: URL) -> None:
+    """An engine may refuse a datetime without a zone where there must be one."""
+    options = PostgreSQLOptions(refuse_naive_datetimes=True)
+    async with (
+        async_engine_scope(url, postgresql=options) as engine,
+        async_read(engine) as connection,
+    ):
+        await connection.execute(select(literal(NOON, DateTime(timezone=True))))
 
 
 # Results that are open
@@ -606,6 +775,23 @@ async def stream_left_early(engine: AsyncEngine) -> int:
 async def stream_fails_midway(engine: AsyncEngine) -> int:
     """An error in the midst of a stream rolls back and gives the connection back."""
     async with async_stream(engine, LAST_ROW_FAILS, batch=1) as batches:
+        return sum([len(rows) async for rows in batches])
+
+
+async def stream_left_by_exception(engine: AsyncEngine) -> bool:
+    """An exception that leaves the block of a streamed result closes it."""
+    result: AsyncResult[int] | None = None
+    async with engine.connect() as connection:
+        with suppress(LookupError):
+            async with connection.stream(IDS) as result:
+                raise LookupError
+        return result is not None and result.closed
+
+
+async def stream_of_an_insert(engine: AsyncEngine) -> int:
+    """PostgreSQL has no cursor for rows that an INSERT returns."""
+    statement = insert(Account).values(CARL).returning(Account.id)
+    async with async_stream(engine, statement) as batches:
         return sum([len(rows) async for rows in batches])
 
 

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import (
-    REAL,
     Column,
     Connection,
     DateTime,
-    Double,
     Integer,
     MetaData,
-    Numeric,
-    String,
     Table,
-    bindparam,
-    delete,
     event,
     func,
     insert,
     literal,
     select,
     text,
-    update,
 )
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncResult, async_scoped_session
+from sqlalchemy.dialects.postgresql import INT4RANGE
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import async_scoped_session
 from sqlalchemy.orm import selectinload
 from sqlalchemy.pool import QueuePool
 
 from async_layers import (
     async_engine_scope,
-    async_read,
-    async_savepoint,
     async_stream,
     async_transaction,
     create_async_engine,
@@ -106,15 +97,6 @@ async def queue_pool_instead(url: URL) -> int | None:
         return await connection.scalar(select(func.count(Account.id)))
 
 
-async def connection_refused(url: URL) -> None:
-    """A port without a server refuses the connection."""
-    async with (
-        async_engine_scope(url.set(host="127.0.0.1", port=1)) as engine,
-        engine.connect(),
-    ):
-        pass
-
-
 # The connection
 
 
@@ -155,44 +137,6 @@ async def execute_streamed_instead(engine: AsyncEngine) -> list[int]:
     """A stream is read from the server in batches."""
     async with async_stream(engine, select(Account.id).order_by(Account.id)) as batches:
         return [row.id async for batch in batches for row in batch]
-
-
-async def stream_left_by_exception(engine: AsyncEngine) -> bool:
-    """An exception that leaves the block of a streamed result closes it."""
-    result: AsyncResult[int] | None = None
-    closed = False
-    async with engine.connect() as connection:
-        try:
-            async with connection.stream(select(Account.id)) as result:
-                raise LookupError  # noqa: TRY301 - the fact is about it
-        except LookupError:
-            closed = result is not None and result.closed
-        if result is not None:
-            await result.close()
-    return closed
-
-
-async def stream_left_by_exception_instead(engine: AsyncEngine) -> None:
-    """An exception that leaves a stream closes it and gives the connection back."""
-    async with async_stream(engine, select(Account.id)):
-        raise LookupError
-
-
-async def error_while_streaming(engine: AsyncEngine) -> list[int]:
-    """An error in a row of a stream has SQLAlchemy's class."""
-    async with async_stream(engine, select(Account.id // (Account.id - 2))) as batches:
-        return [quotient async for batch in batches for (quotient,) in batch]
-
-
-async def error_while_streaming_instead(engine: AsyncEngine) -> object:
-    """An error in a row of an executed result has SQLAlchemy's class."""
-    try:
-        async with engine.connect() as connection:
-            return (
-                await connection.scalars(select(Account.id // (Account.id - 2)))
-            ).all()
-    except DBAPIError as error:
-        return getattr(error.driver_exception, "sqlstate", None)
 
 
 # The session
@@ -308,244 +252,7 @@ async def scoped_session_of_a_thread_instead(
         return await owner(session)
 
 
-async def row_deleted_elsewhere(factory: async_sessionmaker[AsyncSession]) -> None:
-    """A flush of several objects notices that a row of theirs is gone."""
-    async with factory() as session, factory() as other:
-        accounts = (await session.scalars(select(Account).order_by(Account.id))).all()
-        await other.execute(delete(Account).where(Account.owner == "bert"))
-        await other.commit()
-        for account in accounts:
-            account.balance = 10
-        await session.commit()
-
-
-async def row_deleted_elsewhere_instead(
-    factory: async_sessionmaker[AsyncSession],
-) -> None:
-    """A flush of one object notices that its row is gone."""
-    async with factory() as session, factory() as other:
-        accounts = (await session.scalars(select(Account).order_by(Account.id))).all()
-        await other.execute(delete(Account).where(Account.owner == "bert"))
-        await other.commit()
-        for account in accounts:
-            account.balance = 10
-            await session.flush()
-        await session.commit()
-
-
-# Statements and values of PostgreSQL
-
-
-async def several_statements(engine: AsyncEngine) -> None:
-    """One text may hold several statements."""
-    async with async_transaction(engine) as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO account VALUES (3, 'carl', 10);"
-                "INSERT INTO account VALUES (4, 'dora', 20)"
-            )
-        )
-
-
-async def several_statements_instead(engine: AsyncEngine) -> None:
-    """Each statement has a text of its own."""
-    async with async_transaction(engine) as connection:
-        await connection.execute(text("INSERT INTO account VALUES (3, 'carl', 10)"))
-        await connection.execute(text("INSERT INTO account VALUES (4, 'dora', 20)"))
-
-
-async def begin_in_a_text(engine: AsyncEngine) -> None:
-    """A transaction that a text begins in autocommit ends with the block."""
-    async with async_read(engine) as connection:
-        await connection.execute(text("BEGIN"))
-        await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-    async with async_read(engine) as connection:
-        await connection.execute(insert(Account).values(id=4, owner="dora", balance=20))
-
-
-async def begin_in_a_text_instead(engine: AsyncEngine) -> None:
-    """A transaction that SQLAlchemy begins ends with the block."""
-    async with engine.connect() as connection:
-        await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-    async with async_read(engine) as connection:
-        await connection.execute(insert(Account).values(id=4, owner="dora", balance=20))
-
-
-async def commit_in_a_text(engine: AsyncEngine) -> None:
-    """A statement after a COMMIT in a text belongs to a new transaction."""
-    async with engine.connect() as connection:
-        await connection.execute(text("COMMIT"))
-        await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-        await connection.rollback()
-
-
-async def commit_in_a_text_instead(engine: AsyncEngine) -> None:
-    """A statement after commit() belongs to a new transaction."""
-    async with engine.connect() as connection:
-        await connection.commit()
-        await connection.execute(insert(Account).values(id=3, owner="carl", balance=10))
-        await connection.rollback()
-
-
-async def refused_value(engine: AsyncEngine) -> None:
-    """A value that a column cannot hold fails the whole transaction."""
-    async with async_transaction(engine) as connection:
-        try:
-            large = {"id": 3, "owner": "carl", "balance": 2**31}
-            await connection.execute(insert(Account).values(large))
-        except DBAPIError:
-            small = {"id": 3, "owner": "carl", "balance": 2**31 - 1}
-            await connection.execute(insert(Account).values(small))
-
-
-async def refused_value_instead(engine: AsyncEngine) -> None:
-    """A value that a column cannot hold fails the savepoint around it."""
-    async with async_transaction(engine) as connection:
-        try:
-            async with async_savepoint(connection):
-                large = {"id": 3, "owner": "carl", "balance": 2**31}
-                await connection.execute(insert(Account).values(large))
-        except DBAPIError:
-            small = {"id": 3, "owner": "carl", "balance": 2**31 - 1}
-            await connection.execute(insert(Account).values(small))
-
-
-async def class_of_an_error(engine: AsyncEngine) -> None:
-    """An error of the server has the class of its SQLSTATE."""
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1 / 0"))
-
-
-async def class_of_an_error_instead(engine: AsyncEngine) -> object:
-    """An error of the server is a DBAPIError, and the driver's has the SQLSTATE."""
-    try:
-        async with engine.connect() as connection:
-            return await connection.scalar(text("SELECT 1 / 0"))
-    except DBAPIError as error:
-        return getattr(error.driver_exception, "sqlstate", None)
-
-
-async def rowcount_of_many(engine: AsyncEngine) -> int:
-    """An UPDATE with several sets of parameters counts the rows of all."""
-    statement = update(Account).where(Account.id == bindparam("account"))
-    rows = [{"account": 1, "balance": 10}, {"account": 2, "balance": 20}]
-    async with async_transaction(engine) as connection:
-        return (await connection.execute(statement, rows)).rowcount
-
-
-async def rowcount_of_many_instead(engine: AsyncEngine) -> int:
-    """An UPDATE with one set of parameters counts its rows."""
-    statement = update(Account).where(Account.id == bindparam("account"))
-    rows = [{"account": 1, "balance": 10}, {"account": 2, "balance": 20}]
-    async with async_transaction(engine) as connection:
-        return sum(
-            [(await connection.execute(statement, row)).rowcount for row in rows]
-        )
-
-
-async def read_uncommitted(engine: AsyncEngine) -> object:
-    """A transaction may ask for READ UNCOMMITTED."""
-    async with async_transaction(
-        engine, isolation_level="READ UNCOMMITTED"
-    ) as connection:
-        return await connection.scalar(text("SHOW transaction_isolation"))
-
-
-async def read_uncommitted_instead(engine: AsyncEngine) -> object:
-    """A transaction may ask for READ COMMITTED."""
-    async with async_transaction(
-        engine, isolation_level="READ COMMITTED"
-    ) as connection:
-        return await connection.scalar(text("SHOW transaction_isolation"))
-
-
-async def untyped_parameter(engine: AsyncEngine) -> object:
-    """A parameter of a text has the type of its value."""
-    statement = text("SELECT 'number ' || :number")
-    async with engine.connect() as connection:
-        return await connection.scalar(statement, {"number": 7})
-
-
-async def untyped_parameter_instead(engine: AsyncEngine) -> object:
-    """A parameter of a text has the type that it is given."""
-    number = bindparam("number", type_=Integer)
-    statement = text("SELECT 'number ' || :number").bindparams(number)
-    async with engine.connect() as connection:
-        return await connection.scalar(statement, {"number": 7})
-
-
-async def float_into_integer(engine: AsyncEngine) -> None:
-    """A float is rounded to fit into an INTEGER."""
-    async with async_transaction(engine) as connection:
-        await connection.execute(
-            insert(Account).values(id=3, owner="carl", balance=1.9)
-        )
-
-
-async def float_into_integer_instead(engine: AsyncEngine) -> None:
-    """A float that is rounded before it is sent is an integer."""
-    async with async_transaction(engine) as connection:
-        balance = round(1.9)
-        await connection.execute(
-            insert(Account).values(id=3, owner="carl", balance=balance)
-        )
-
-
-async def float_into_numeric(engine: AsyncEngine) -> Decimal | None:
-    """A float becomes the NUMERIC that has the digits of its repr()."""
-    async with engine.connect() as connection:
-        return await connection.scalar(select(literal(0.1, Numeric()).cast(Numeric)))
-
-
-async def float_into_numeric_instead(engine: AsyncEngine) -> Decimal | None:
-    """A Decimal becomes the NUMERIC that has its digits."""
-    async with engine.connect() as connection:
-        return await connection.scalar(select(literal(Decimal("0.1")).cast(Numeric)))
-
-
-async def float_from_real(engine: AsyncEngine) -> float | None:
-    """A REAL has the digits that it was written with."""
-    async with engine.connect() as connection:
-        return await connection.scalar(select(literal(1.1).cast(REAL)))
-
-
-async def float_from_real_instead(engine: AsyncEngine) -> float | None:
-    """A DOUBLE PRECISION has the digits that it was written with."""
-    async with engine.connect() as connection:
-        return await connection.scalar(select(literal(1.1).cast(Double)))
-
-
-async def last_date(engine: AsyncEngine) -> str | None:
-    """The last date of Python is a date like another."""
-    async with engine.connect() as connection:
-        return await connection.scalar(select(literal(date.max).cast(String)))
-
-
-async def last_date_instead(engine: AsyncEngine) -> str | None:
-    """The last date but one of Python is a date like another."""
-    last = date.max - timedelta(days=1)
-    async with engine.connect() as connection:
-        return await connection.scalar(select(literal(last).cast(String)))
-
-
-async def naive_datetime(engine: AsyncEngine) -> bool:
-    """A datetime without a zone is meant in the zone of the transaction."""
-    noon = datetime(2026, 1, 1, 12)  # noqa: DTZ001 - the fact is about it
-    marquesas = timezone(-timedelta(hours=9, minutes=30))
-    async with async_transaction(engine) as connection:
-        await connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Marquesas'"))
-        statement = select(literal(noon, DateTime(timezone=True)))
-        return await connection.scalar(statement) == noon.replace(tzinfo=marquesas)
-
-
-async def naive_datetime_instead(engine: AsyncEngine) -> bool:
-    """A datetime with a zone means the same instant to everybody."""
-    marquesas = timezone(-timedelta(hours=9, minutes=30))
-    noon = datetime(2026, 1, 1, 12, tzinfo=marquesas)
-    async with async_transaction(engine) as connection:
-        await connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Marquesas'"))
-        statement = select(literal(noon, DateTime(timezone=True)))
-        return await connection.scalar(statement) == noon
+# Values of PostgreSQL
 
 
 async def zone_of_a_datetime(engine: AsyncEngine) -> str:
@@ -568,3 +275,39 @@ async def zone_of_a_datetime_instead(engine: AsyncEngine) -> str:
             select(literal(noon, DateTime(timezone=True)))
         )
         return result.scalar_one().astimezone(UTC).isoformat()
+
+
+async def range_of_a_text(engine: AsyncEngine) -> str:
+    """A text returns a range as its driver has it."""
+    async with engine.connect() as connection:
+        found = await connection.scalar(text("SELECT '[1,2)'::int4range AS span"))
+        return type(found).__module__
+
+
+async def range_of_a_text_instead(engine: AsyncEngine) -> str:
+    """A text whose columns have types returns a range of SQLAlchemy's."""
+    async with engine.connect() as connection:
+        statement = text("SELECT '[1,2)'::int4range AS span").columns(span=INT4RANGE)
+        return type(await connection.scalar(statement)).__module__
+
+
+async def zero_in_a_text(engine: AsyncEngine) -> str | None:
+    """A zero byte is refused in a text, here or by the server."""
+    async with async_transaction(engine) as connection:
+        return await connection.scalar(select(literal("a\0b")))
+
+
+async def rows_of_several_statements(engine: AsyncEngine) -> int | None:
+    """Several statements, told to the driver, have rows in blocking code alone."""
+    async with engine.connect() as connection:
+        return (await connection.exec_driver_sql("SELECT 1; SELECT 2")).scalar()
+
+
+async def stream_after_its_transaction(engine: AsyncEngine) -> int:
+    """The rows of a stream that are not here yet end with its transaction."""
+    numbers = text("SELECT generate_series(1, 100)")
+    async with engine.connect() as connection:
+        result = await connection.stream(numbers)
+        await result.fetchone()
+        await connection.rollback()
+        return len(await result.fetchmany(10))

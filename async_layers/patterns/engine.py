@@ -328,6 +328,15 @@ def no_such_database(url: URL) -> None:
         pass
 
 
+def connection_refused(url: URL) -> None:
+    """A port without a server refuses the connection."""
+    with (
+        engine_scope(url.set(host="127.0.0.1", port=1)) as engine,
+        engine.connect(),
+    ):
+        pass
+
+
 # Telling an engine what to do, and hearing what it does
 
 

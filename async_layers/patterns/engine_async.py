@@ -342,6 +342,15 @@ async def no_such_database(url: URL) -> None:
         pass
 
 
+async def connection_refused(url: URL) -> None:
+    """A port without a server refuses the connection."""
+    async with (
+        async_engine_scope(url.set(host="127.0.0.1", port=1)) as engine,
+        engine.connect(),
+    ):
+        pass
+
+
 # Telling an engine what to do, and hearing what it does
 
 

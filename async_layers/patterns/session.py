@@ -236,6 +236,17 @@ def version_conflict(factory: sessionmaker[Session]) -> None:
         first.commit()
 
 
+def row_deleted_elsewhere(factory: sessionmaker[Session]) -> None:
+    """A flush of several objects notices that a row of theirs is gone."""
+    with factory() as first:
+        accounts = first.scalars(select(Account).order_by(Account.id)).all()
+        with factory.begin() as second:
+            second.execute(delete(Account).where(Account.owner == "bert"))
+        for account in accounts:
+            account.balance = 10
+        first.commit()
+
+
 # Savepoints
 
 

@@ -237,6 +237,17 @@ async def version_conflict(factory: async_sessionmaker[AsyncSession]) -> None:
         await first.commit()
 
 
+async def row_deleted_elsewhere(factory: async_sessionmaker[AsyncSession]) -> None:
+    """A flush of several objects notices that a row of theirs is gone."""
+    async with factory() as first:
+        accounts = (await first.scalars(select(Account).order_by(Account.id))).all()
+        async with factory.begin() as second:
+            await second.execute(delete(Account).where(Account.owner == "bert"))
+        for account in accounts:
+            account.balance = 10
+        await first.commit()
+
+
 # Savepoints
 
 

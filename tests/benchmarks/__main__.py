@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from tests.benchmarks import (
     bench_helpers,
     bench_helpers_async,
+    bench_postgresql,
+    bench_postgresql_async,
     bench_sqlite_table,
     bench_start,
     bench_trace,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     Result = Ratio | Duration | Line | Standing | Verdict
 
 POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
-PARTS = ("helpers", "sqlite", "trace", "import", "verify")
+PARTS = ("helpers", "sqlite", "postgresql", "trace", "import", "verify")
 FEWEST_PAIRS = 9
 
 
@@ -86,6 +88,12 @@ def _parts(
             yield f"trace on, {database}", _compared(bench_trace.cases(url), pairs)
     if "sqlite" in options.parts:
         yield "sqlite dialects", bench_sqlite_table.results(pairs)
+    if "postgresql" in options.parts:
+        for title, part in (
+            ("postgresql dialects", bench_postgresql),
+            ("postgresql dialects, asyncio", bench_postgresql_async),
+        ):
+            yield title, _compared(part.cases(options.postgres), pairs)
     if "trace" in options.parts:
         yield "trace off, sqlite", _compared(bench_trace.off_cases(), pairs)
     if "import" in options.parts:

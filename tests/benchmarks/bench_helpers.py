@@ -27,7 +27,10 @@ from tests.benchmarks._table import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+
+# What a scope may cost, with its outcome, its guard and its holder.
+SCOPE = 1.08
 
 
 def times(function: Callable[[], object]) -> Callable[[int], None]:
@@ -57,6 +60,7 @@ def cases(url: str) -> Iterator[list[Case]]:
         yield [
             opening(ours),
             transactions(ours, theirs),
+            runs(ours),
             reads(ours, theirs),
             savepoints(ours, theirs),
             streams(ours, theirs),
@@ -94,7 +98,23 @@ def transactions(ours: Engine, theirs: Engine) -> Case:
         with theirs.begin() as connection:
             connection.execute(ONE).all()
 
-    return Case("transaction", times(helper), times(hand))
+    return Case("transaction", times(helper), times(hand), target=SCOPE)
+
+
+def runs(ours: Engine) -> Case:
+    """run_transaction() beside transaction(), where it is not needed."""
+
+    def function(connection: Connection) -> None:
+        connection.execute(ONE).all()
+
+    def helper() -> None:
+        async_layers.run_transaction(ours, function)
+
+    def hand() -> None:
+        with async_layers.transaction(ours) as connection:
+            function(connection)
+
+    return Case("run_transaction", times(helper), times(hand))
 
 
 def reads(ours: Engine, theirs: Engine) -> Case:
@@ -109,7 +129,7 @@ def reads(ours: Engine, theirs: Engine) -> Case:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(ONE).all()
 
-    return Case("read", times(helper), times(hand))
+    return Case("read", times(helper), times(hand), target=SCOPE)
 
 
 def savepoints(ours: Engine, theirs: Engine) -> Case:
@@ -191,4 +211,4 @@ def units_of_work(ours: Engine, theirs: Engine) -> Case:
         with plain() as session, session.begin():
             session.get_one(Item, 1)
 
-    return Case("unit_of_work", times(helper), times(hand))
+    return Case("unit_of_work", times(helper), times(hand), target=SCOPE)

@@ -28,10 +28,13 @@ from tests.benchmarks._table import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 Runner = asyncio.Runner
+
+# What a scope may cost, with its outcome, its guard and its holder.
+SCOPE = 1.08
 
 
 def times(
@@ -76,6 +79,7 @@ def cases(url: str) -> Iterator[list[Case]]:
             yield [
                 opening(runner, ours),
                 transactions(runner, ours, theirs),
+                runs(runner, ours),
                 reads(runner, ours, theirs),
                 savepoints(runner, ours, theirs),
                 streams(runner, ours, theirs),
@@ -111,7 +115,23 @@ def transactions(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Case
         async with theirs.begin() as connection:
             (await connection.execute(ONE)).all()
 
-    return Case("async_transaction", times(runner, helper), times(runner, hand))
+    return Case("async_transaction", times(runner, helper), times(runner, hand), SCOPE)
+
+
+def runs(runner: Runner, ours: AsyncEngine) -> Case:
+    """async_run_transaction() beside async_transaction(), where it is not needed."""
+
+    async def function(connection: AsyncConnection) -> None:
+        (await connection.execute(ONE)).all()
+
+    async def helper() -> None:
+        await async_layers.async_run_transaction(ours, function)
+
+    async def hand() -> None:
+        async with async_layers.async_transaction(ours) as connection:
+            await function(connection)
+
+    return Case("async_run_transaction", times(runner, helper), times(runner, hand))
 
 
 def reads(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Case:
@@ -126,7 +146,7 @@ def reads(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Case:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             (await connection.execute(ONE)).all()
 
-    return Case("async_read", times(runner, helper), times(runner, hand))
+    return Case("async_read", times(runner, helper), times(runner, hand), SCOPE)
 
 
 def savepoints(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Case:
@@ -211,4 +231,4 @@ def units_of_work(runner: Runner, ours: AsyncEngine, theirs: AsyncEngine) -> Cas
         async with plain() as session, session.begin():
             await session.get_one(Item, 1)
 
-    return Case("async_unit_of_work", times(runner, helper), times(runner, hand))
+    return Case("async_unit_of_work", times(runner, helper), times(runner, hand), SCOPE)

@@ -1,1 +1,1 @@
-"""SQLAlchemy's own compliance suite, for its SQLite dialects and for ours."""
+"""SQLAlchemy's own compliance suite, for its own dialects and for ours."""

@@ -1,99 +1,82 @@
-"""Run SQLAlchemy's compliance suite: `python -m tests.compliance [OPTION ...]`.
+"""Run SQLAlchemy's own suite: `python -m tests.compliance [DATABASE ...] [OPTION ...]`.
 
 Each of our dialects has to pass every test that it runs, and to run every test that
-SQLAlchemy's own dialect of the same world runs. Options are pytest's, such as
-`-k Insert`, and hold for each of the four runs.
+SQLAlchemy's own dialect of the same world runs. The databases are `sqlite` and
+`postgresql`, both if none is named. Options are pytest's, such as `-k Insert`, and
+hold for each run.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import monotonic
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from tests.compliance import databases
 from tests.compliance.compare import failed, lost, summary
+from tests.compliance.run import run_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from tests.compliance.compare import Outcomes
+    from tests.compliance.databases import Lend
+    from tests.compliance.run import Run
 
+SERVERS: dict[str, Callable[[], AbstractContextManager[Lend]]] = {
+    "sqlite": databases.sqlite,
+    "postgresql": databases.postgresql,
+}
 # SQLAlchemy's own dialect and ours: in the blocking world, in the asyncio world.
-PAIRS = (
-    ("sqlite+pysqlite", "sqlite+async_layers"),
-    ("sqlite+aiosqlite", "sqlite+async_layers_async"),
-)
-PATIENCE = 900  # seconds; a run takes about 20
-ENDED = {0, 1}  # pytest's exit codes: all passed, some failed
-HERE = Path(__file__).parent
+PAIRS = {
+    "sqlite": (
+        ("sqlite+pysqlite", "sqlite+async_layers"),
+        ("sqlite+aiosqlite", "sqlite+async_layers_async"),
+    ),
+    "postgresql": (
+        ("postgresql+psycopg", "postgresql+async_layers"),
+        ("postgresql+asyncpg", "postgresql+async_layers_async"),
+    ),
+}
 
 
-@dataclass(frozen=True)
-class Run:
-    """What became of the suite on one dialect."""
-
-    dialect: str
-    outcomes: Outcomes
-    broken: str | None = None
-
-
-def main(options: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Print the counts of each run and what is owed; return 1 if anything is."""
-    owed = list[str]()
-    for stock, ours in PAIRS:
-        owed += _owed(_run(stock, options), _run(ours, options))
+    names = list(takewhile(SERVERS.__contains__, arguments))
+    options = arguments[len(names) :]
+    with ExitStack() as stack:
+        lend = {name: stack.enter_context(SERVERS[name]()) for name in names or SERVERS}
+        owed = list(_owed_by(lend, options))
     for line in owed:
         _write(line)
     return int(bool(owed))
 
 
-def _run(dialect: str, options: Sequence[str]) -> Run:
-    began = monotonic()
-    with TemporaryDirectory() as folder:
-        output, outcomes = Path(folder, "output.txt"), Path(folder, "outcomes.json")
-        command = [*_pytest(dialect), f"--outcomes={outcomes}", *options]
-        broken = _finish(command, output)
-        found = {} if broken else json.loads(outcomes.read_text(encoding="utf-8"))
-        took = monotonic() - began
-        _write(f"{dialect:26}{broken or summary(found)} in {took:.0f} s")
-        if broken or failed(found):
-            _write(output.read_text(encoding="utf-8"))
-    return Run(dialect, found, broken)
+def _owed_by(lend: dict[str, Lend], options: Sequence[str]) -> Iterator[str]:
+    """Run the suite on each dialect, on every processor; yield what ours owe."""
+
+    def start(dialect: str) -> Run:
+        with lend[dialect.partition("+")[0]](dialect) as url:
+            return run_suite(dialect, url, options)
+
+    pairs = [pair for name in lend for pair in PAIRS[name]]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = pool.map(start, (dialect for pair in pairs for dialect in pair))
+        for stock, ours in zip(runs, runs, strict=True):
+            _report(stock)
+            _report(ours)
+            yield from _owed(stock, ours)
 
 
-def _pytest(dialect: str) -> list[str]:
-    """Return a command of pytest; the file of the database is in its folder."""
-    return [
-        *(sys.executable, "-m", "pytest", "-q", "--tb=short"),
-        *(f"--config-file={HERE / 'test.cfg'}", str(HERE / "suite.py")),
-        f"--dburi={dialect}:///compliance.db",
-    ]
-
-
-def _finish(command: Sequence[str], output: Path) -> str | None:
-    """Run a command beside its output; return what kept it from its end."""
-    root = str(HERE.parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    with output.open("w", encoding="utf-8") as stream:
-        try:
-            code = subprocess.run(
-                command,
-                cwd=output.parent,
-                env=os.environ | {"PYTHONPATH": path},
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                timeout=PATIENCE,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return f"ended after {PATIENCE} s, unfinished"
-    return None if code in ENDED else f"ended with exit code {code}, unfinished"
+def _report(run: Run) -> None:
+    """Print the counts of a run, and all of its output where something failed."""
+    counts = run.broken or summary(run.outcomes)
+    _write(f"{run.dialect:30}{counts} in {run.seconds:.0f} s")
+    if run.broken or failed(run.outcomes):
+        _write(run.output)
 
 
 def _owed(stock: Run, ours: Run) -> Iterator[str]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.dialects import registry
 
-# It registers its hooks as it is imported; ours take their places below.
-from sqlalchemy.dialects.sqlite import provision as _  # noqa: F401
+# They register their hooks as they are imported; ours take their places below.
+from sqlalchemy.dialects.postgresql import provision as _postgresql  # noqa: F401
+from sqlalchemy.dialects.sqlite import provision as _sqlite  # noqa: F401
 from sqlalchemy.testing import provision
 
 from tests.compliance.compare import worse
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -32,19 +33,35 @@ registry.register(
     "async_layers.drivers.sqlite_async",
     "AsyncSQLiteDialect",
 )
+registry.register(
+    "postgresql.async_layers", "async_layers.drivers.postgresql", "PostgreSQLDialect"
+)
+registry.register(
+    "postgresql.async_layers_async",
+    "async_layers.drivers.postgresql_async",
+    "AsyncPostgreSQLDialect",
+)
 
-_configure = provision.post_configure_testing_engine.fns["sqlite"]
-_stop = provision.stop_test_class_outside_fixtures.fns["sqlite"]
+DATABASES = ("sqlite", "postgresql")
+
+
+def _theirs(hook: Any) -> dict[str, Callable[..., None]]:
+    """Return SQLAlchemy's own functions of a hook, by database."""
+    return {name: hook.fns.get(name, hook.fns["*"]) for name in DATABASES}
+
+
+_configure = _theirs(provision.post_configure_testing_engine)
+_stop = _theirs(provision.stop_test_class_outside_fixtures)
 _engines_of_class: list[Engine] = []
 
 
-@provision.post_configure_testing_engine.for_db("sqlite")  # type: ignore[untyped-decorator] # SQLAlchemy's
+@provision.post_configure_testing_engine.for_db(*DATABASES)  # type: ignore[untyped-decorator] # SQLAlchemy's
 def configure(url: URL, engine: Engine, options: dict[str, object], scope: str) -> None:
-    """Attach the second schema to every engine; SQLAlchemy attaches it to one."""
-    _configure(url, engine, options, scope)
+    """Attach SQLite's second schema to every engine; SQLAlchemy attaches it to one."""
+    _configure[engine.name](url, engine, options, scope)
     if scope == "class":
         _engines_of_class.append(engine)
-    if scope == "global":
+    if scope == "global" or engine.name != "sqlite":
         return
     attach = f'ATTACH DATABASE "{engine.driver}_test_schema.db" AS test_schema'
 
@@ -54,7 +71,7 @@ def configure(url: URL, engine: Engine, options: dict[str, object], scope: str) 
         connection.cursor().execute(attach)
 
 
-@provision.stop_test_class_outside_fixtures.for_db("sqlite")  # type: ignore[untyped-decorator] # SQLAlchemy's
+@provision.stop_test_class_outside_fixtures.for_db(*DATABASES)  # type: ignore[untyped-decorator] # SQLAlchemy's
 def stop(config: object, db: Engine, cls: type) -> None:
     """Dispose of the engines of a class once more.
 
@@ -63,7 +80,7 @@ def stop(config: object, db: Engine, cls: type) -> None:
     """
     while _engines_of_class:
         _engines_of_class.pop().dispose()
-    _stop(config, db, cls)
+    _stop[db.name](config, db, cls)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

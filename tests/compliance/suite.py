@@ -1,6 +1,7 @@
-"""SQLAlchemy's tests, all of them; two of its classes learn what our dialects are.
+"""SQLAlchemy's tests, all of them; two classes learn what our SQLite dialects are.
 
 That is how its README.dialects.rst lets a dialect adapt a test that names drivers.
+PostgreSQL's need nothing: they keep the names of their drivers.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def blocking(connection: Connection) -> None:
     assert_type(engine, Engine)
     with engine_scope(engine) as opened:
         assert_type(opened, Engine)
-    with transaction(engine, isolation_level="SERIALIZABLE") as given:
+    with transaction(engine, deadline=1.5) as given:
         assert_type(given, Connection)
     with read(engine) as given:
         assert_type(given, Connection)
@@ -83,7 +83,7 @@ async def asyncio(connection: AsyncConnection) -> None:
     assert_type(engine, AsyncEngine)
     async with async_engine_scope(engine) as opened:
         assert_type(opened, AsyncEngine)
-    async with async_transaction(engine, isolation_level="SERIALIZABLE") as given:
+    async with async_transaction(engine, deadline=1.5) as given:
         assert_type(given, AsyncConnection)
     async with async_read(engine) as given:
         assert_type(given, AsyncConnection)

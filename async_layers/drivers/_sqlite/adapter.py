@@ -47,6 +47,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         "_abandoned",
         "_away",
         "_direct",
+        "_is_cut",
         "_sqlite",
         "_worker",
         "control",
@@ -59,7 +60,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         self._worker = worker
         self._sqlite = worker.connection
         self._direct = direct
-        self._abandoned = False
+        self._abandoned = self._is_cut = False
         self._away = 0
         self.control = Control("an engine")
         # Threads that end, and that nobody has waited for yet.
@@ -110,6 +111,7 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         self, trip: Trip[T], error: BaseException, *, interrupt: bool
     ) -> None:
         """Wait for the thread: not long for a statement, to the end for a COMMIT."""
+        interrupt = interrupt or self._is_cut
         if interrupt:
             self.control.given_up = self.control.refuses = True
         # Whoever closes a coroutine cannot be made to wait.
@@ -173,7 +175,9 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
         if not self._worker.is_gone():
             self._end(self.control.roll_back)
 
-    def _end(self, end: Callable[[sqlite3.Connection], object]) -> None:
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether COMMIT and ROLLBACK wait for nothing: no disk, no lock, no thread."""
         control, sqlite = self.control, self._sqlite
         try:
             silent = not (
@@ -186,10 +190,18 @@ class AsyncAdaptSQLiteConnection(AdaptedConnection):
             silent = True
         used = self._worker.was_used()
         here = self._direct and not (self._away or control.wrote or used)
-        if silent or here:
-            end(sqlite)
+        return silent or here
+
+    def _end(self, end: Callable[[sqlite3.Connection], object]) -> None:
+        if self.ends_at_once:
+            end(self._sqlite)
         else:
-            self._go(partial(end, sqlite), interrupt=False)
+            self._go(partial(end, self._sqlite), interrupt=False)
+
+    def cut(self) -> None:
+        """Interrupt what runs, and wait not even for a COMMIT that is cancelled."""
+        self._is_cut = True
+        self._sqlite.interrupt()
 
     def close(self) -> None:
         """Close the connection; its thread has ended when this returns."""

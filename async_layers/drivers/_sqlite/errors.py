@@ -64,12 +64,6 @@ def ignored(statement: str) -> sqlite3.OperationalError:
     )
 
 
-def primary_code(error: BaseException) -> int | None:
-    """Return SQLite's result code without its extension, None for another's error."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
 def is_closed(error: BaseException) -> bool:
     """Say whether sqlite3 refused a closed connection."""
     return isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(

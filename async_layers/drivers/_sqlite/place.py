@@ -8,7 +8,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
-from async_layers.drivers._sqlite.errors import moved, primary_code
+from async_layers._sqlite import primary_code
+from async_layers.drivers._sqlite.errors import moved
 
 if TYPE_CHECKING:
     from async_layers.drivers._sqlite.errors import ConnectionLost

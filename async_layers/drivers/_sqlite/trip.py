@@ -114,6 +114,10 @@ class Trip(Generic[T]):
         finally:
             self._forget()
 
+    def done(self) -> bool:
+        """Say whether the task need not wait any more."""
+        return self.over or self._cancelled
+
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that waits."""
         return self._loop
@@ -123,6 +127,8 @@ class Trip(Generic[T]):
     ) -> None:
         """Remember how the one task that waits is woken."""
         self._callback, self._callback_context = callback, context
+        if self.over:  # the thread was back before anybody waited
+            self._loop.call_soon(callback, self, context=context)
 
     def cancel(self, msg: str | None = None) -> bool:
         """Let the task go on without the thread, cancelled."""

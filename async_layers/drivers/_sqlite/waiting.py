@@ -9,7 +9,7 @@ from collections import deque
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from async_layers.drivers._sqlite.errors import primary_code
+from async_layers._sqlite import primary_code
 
 if TYPE_CHECKING:
     from async_layers.drivers._sqlite.control import Control

@@ -1,0 +1,1 @@
+"""What the layers of both worlds share: outcomes, guards, deadlines, holders."""

@@ -1,0 +1,1 @@
+"""How long a scope may wait: the clock, what is told to the server, what is cut."""

@@ -1,0 +1,1 @@
+"""Two tasks, or threads, in one transaction: who may use it, and who may end it."""

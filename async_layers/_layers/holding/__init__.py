@@ -1,0 +1,1 @@
+"""Who holds a connection of the pool, from which line, and in which loop."""

@@ -1,0 +1,1 @@
+"""What both PostgreSQL dialects share, and what asyncpg needs beyond it."""

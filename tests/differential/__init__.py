@@ -1,0 +1,1 @@
+"""The two worlds compared: each scenario on every driver, side by side."""

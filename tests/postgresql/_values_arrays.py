@@ -1,0 +1,192 @@
+"""Values for columns of arrays and ranges; the expected ones are of psycopg."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects import postgresql
+
+from tests.postgresql._values import (
+    AWARE,
+    BY_SQLALCHEMY,
+    CHANGES,
+    CLASSLESS,
+    DAY,
+    LAST,
+    LAST_UTC,
+    MISORDERED,
+    MIXED,
+    NAIVE,
+    NAN,
+    NO_CAST,
+    OUT_OF_RANGE,
+    REFUSES,
+    TAKES,
+    UNREADABLE,
+    UUID_5,
+    of,
+)
+
+EMPTY: postgresql.Range[int] = postgresql.Range(empty=True)
+
+ARRAYS = [
+    *of(
+        postgresql.ARRAY(Integer),
+        ([1, 2], "{1,2}"),
+        ([], "{}"),
+        ([None], "{NULL}"),
+        ([1, None], "{1,NULL}"),
+        ([[1, 2], [3, 4]], "{{1,2},{3,4}}"),
+        ([1.5, 2.5], "{2,2}", CHANGES),
+        ([3.5, None], "{4,NULL}", CHANGES),
+        ([Decimal("3.5")], "{4}", CHANGES),
+        (["1", "2"], "{1,2}", REFUSES),
+        (["a"], UNREADABLE, REFUSES),
+        ([True], "{1}"),
+        ([2**31], OUT_OF_RANGE, REFUSES),
+        ([1, 2.5], MIXED, TAKES),
+        ([1, "a"], MIXED, REFUSES),
+        ([DAY], NO_CAST, REFUSES),
+        ([[1], [2, 3]], UNREADABLE, REFUSES),
+        ((1, 2), "{1,2}"),
+        ((3.5,), "{4}", CHANGES),
+        (5, BY_SQLALCHEMY),
+        ("{1,2}", UNREADABLE, REFUSES),
+        (None, None),
+    ),
+    *of(
+        postgresql.ARRAY(SmallInteger),
+        ([1], "{1}"),
+        ([2**15], OUT_OF_RANGE, REFUSES),
+        ([True], NO_CAST, TAKES),
+        ([3.5], "{4}", CHANGES),
+    ),
+    *of(
+        postgresql.ARRAY(BigInteger),
+        ([2**40], "{1099511627776}"),
+        ([2**63], OUT_OF_RANGE, REFUSES),
+        ([3.5], "{4}", CHANGES),
+    ),
+    *of(
+        postgresql.ARRAY(Numeric),
+        ([0.1], "{0.1}", CHANGES),
+        ([Decimal("0.1")], "{0.1}"),
+        ([5], "{5}"),
+        (["0.1"], "{0.1}"),
+        ([0.1, None], "{0.1,NULL}", CHANGES),
+    ),
+    *of(
+        postgresql.ARRAY(Float),
+        ([0.1], "{0.1}"),
+        ([5], "{5}"),
+        (["0.1"], "{0.1}", REFUSES),
+        ([True], NO_CAST, TAKES),
+        ([Decimal("0.1")], "{0.1}"),
+        ([NAN], "{NaN}"),
+    ),
+    *of(
+        postgresql.ARRAY(Text),
+        (["a", None], "{a,NULL}"),
+        (["NULL", '"', "{", "a b", ""], '{"NULL","\\"","{","a b",""}'),
+        ([1], "{1}", REFUSES),
+        ([True], "{true}", REFUSES),
+        ([UUID_5], "{00000000-0000-0000-0000-000000000005}", REFUSES),
+        ([DAY], "{2024-02-29}", REFUSES),
+        ([2.5], "{2.5}", REFUSES),
+    ),
+    *of(
+        postgresql.ARRAY(Date),
+        ([DAY], "{2024-02-29}"),
+        ([NAIVE], "{2024-02-29}"),
+        ([dt.date.max], "{9999-12-31}", CHANGES),
+        (["2024-02-29"], "{2024-02-29}", REFUSES),
+        ([5], NO_CAST, REFUSES),
+    ),
+    *of(
+        postgresql.ARRAY(DateTime(timezone=True)),
+        ([AWARE], '{"2024-02-29 06:32:03.000004+05:30"}'),
+        ([NAIVE], '{"2024-02-29 01:02:03.000004+05:30"}', CHANGES),
+        ([LAST_UTC], '{"10000-01-01 05:29:59.999999+05:30"}', CHANGES),
+        ([DAY, None], '{"2024-02-29 00:00:00+05:30",NULL}', CHANGES),
+        ([5], NO_CAST, REFUSES),
+    ),
+    *of(
+        postgresql.ARRAY(Uuid),
+        ([UUID_5], "{00000000-0000-0000-0000-000000000005}"),
+        ([str(UUID_5)], "{00000000-0000-0000-0000-000000000005}"),
+        (["a"], UNREADABLE, REFUSES),
+    ),
+    *of(
+        postgresql.ARRAY(Boolean),
+        ([True, None], "{t,NULL}"),
+        (["t"], BY_SQLALCHEMY),
+    ),
+    *of(
+        postgresql.INT4RANGE(),
+        (postgresql.Range(1, 5), "[1,5)"),
+        (postgresql.Range(1, 5, bounds="[]"), "[1,6)"),
+        (EMPTY, "empty"),
+        (postgresql.Range(None, 5), "(,5)"),
+        ("[1,5)", "[1,5)", REFUSES),
+        ("abc", UNREADABLE, REFUSES),
+        (5, NO_CAST, REFUSES),
+        (postgresql.Range(2**31, 2**40), OUT_OF_RANGE, REFUSES),
+        (postgresql.Range("a", "b"), UNREADABLE, REFUSES),
+        (postgresql.Range(5, 1), MISORDERED, CLASSLESS),
+        (None, None),
+    ),
+    *of(
+        postgresql.NUMRANGE(),
+        (postgresql.Range(Decimal("0.1"), 2), "[0.1,2)"),
+        (postgresql.Range(0.1, 0.2), "[0.1,0.2)", CHANGES),
+        (postgresql.Range(1, 5), "[1,5)"),
+    ),
+    *of(
+        postgresql.DATERANGE(),
+        (postgresql.Range(DAY, dt.date.max), "[2024-02-29,9999-12-31)", CHANGES),
+        (postgresql.Range(NAIVE, LAST), NO_CAST, TAKES),
+        ("[2024-01-01,2024-02-01)", "[2024-01-01,2024-02-01)", REFUSES),
+    ),
+    *of(
+        postgresql.TSTZRANGE(),
+        (
+            postgresql.Range(AWARE, LAST_UTC),
+            '["2024-02-29 06:32:03.000004+05:30","10000-01-01 05:29:59.999999+05:30")',
+            CHANGES,
+        ),
+        (postgresql.Range(NAIVE, None), NO_CAST, TAKES),
+    ),
+    *of(
+        postgresql.TSRANGE(),
+        (
+            postgresql.Range(NAIVE, LAST),
+            '["2024-02-29 01:02:03.000004","9999-12-31 23:59:59.999999")',
+            CHANGES,
+        ),
+    ),
+    *of(
+        postgresql.INT8RANGE(),
+        (postgresql.Range(1, 2**40), "[1,1099511627776)"),
+        (postgresql.Range(1, 2**63), OUT_OF_RANGE, REFUSES),
+    ),
+    *of(
+        postgresql.INT4MULTIRANGE(),
+        ([postgresql.Range(1, 5), postgresql.Range(7, 9)], "{[1,5),[7,9)}"),
+        ([], "{}"),
+        ("{[1,5)}", "{[1,5)}", REFUSES),
+        ([postgresql.Range(1, 2**40)], OUT_OF_RANGE, REFUSES),
+    ),
+]

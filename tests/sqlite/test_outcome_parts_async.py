@@ -1,0 +1,173 @@
+"""How the parts of a transaction end: savepoints, connections, single statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError, SAWarning
+
+from async_layers import (
+    Outcome,
+    async_savepoint,
+    async_sessionmaker,
+    async_transaction,
+    async_unit_of_work,
+)
+from async_layers._layers.connection import LayersConnection
+from tests.sqlite._dialects import OURS
+from tests.sqlite._ground import CARL, DORA, async_engine_on, fresh, names
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
+TO_NOBODY = text("INSERT INTO letter VALUES (1, 5)")
+
+# What SQLAlchemy makes of it: it rolls back the one that was committed, too.
+ALREADY = "transaction already deassociated from connection"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file with an empty table of people."""
+    return fresh(tmp_path)
+
+
+@pytest.fixture
+async def engine(file: Path) -> AsyncIterator[AsyncEngine]:
+    """Return an engine of the file."""
+    async with async_engine_on(OURS, file) as opened:
+        yield opened
+
+
+# --- savepoints
+
+
+async def test_savepoint_has_no_outcome_in_its_block(engine: AsyncEngine) -> None:
+    """It may still be released, or rolled back to."""
+    async with async_transaction(engine) as connection:
+        scope = async_savepoint(connection)
+        async with scope:
+            assert scope.outcome is None
+    assert Outcome.RELEASED is scope.outcome
+
+
+async def test_savepoint_is_rolled_back_by_hand(
+    engine: AsyncEngine, file: Path
+) -> None:
+    """The block is left as any other, and nothing of it is there."""
+    async with async_transaction(engine) as connection:
+        scope = async_savepoint(connection)
+        async with scope as nested:
+            await connection.execute(CARL)
+            await nested.rollback()
+    assert (Outcome.ROLLED_BACK, []) == (scope.outcome, names(file))
+
+
+async def test_savepoint_is_released_by_hand(engine: AsyncEngine, file: Path) -> None:
+    """An exception comes too late to undo it, and says so."""
+    async with async_transaction(engine) as connection:
+        scope = async_savepoint(connection)
+        with pytest.raises(LookupError) as caught:
+            async with scope as nested:
+                await connection.execute(CARL)
+                await nested.commit()
+                raise LookupError
+    assert ["The savepoint was released."] == caught.value.__notes__
+    assert (Outcome.RELEASED, ["carl"]) == (scope.outcome, names(file))
+
+
+async def test_savepoint_ends_with_its_transaction(
+    engine: AsyncEngine, file: Path
+) -> None:
+    """To roll back all rolls back the savepoint."""
+    async with engine.connect() as connection:
+        await connection.begin()
+        scope = async_savepoint(connection)
+        async with scope:
+            await connection.execute(CARL)
+            await connection.rollback()
+    assert (Outcome.ROLLED_BACK, []) == (scope.outcome, names(file))
+
+
+# --- several connections
+
+
+async def test_connections_that_do_not_end_alike_are_told(
+    engine: AsyncEngine, file: Path, tmp_path: Path
+) -> None:
+    """One has committed, and the other one's COMMIT is refused."""
+    begun = list[object]()
+
+    def spoil(connection: Connection) -> None:
+        begun.append(connection)
+        if len(begun) == 2:  # whichever it is: a session has no order
+            connection.execute(TO_NOBODY)
+
+    async def work() -> None:
+        async with scope as session:
+            for each in (engine.sync_engine, second.sync_engine):
+                event.listen(each, "commit", spoil)
+                await session.execute(CARL, bind_arguments={"bind": each})
+
+    (tmp_path / "other").mkdir()
+    async with async_engine_on(OURS, other := fresh(tmp_path / "other")) as second:
+        scope = async_unit_of_work(async_sessionmaker(engine))
+        with pytest.raises(IntegrityError) as caught:
+            with pytest.warns(SAWarning, match=ALREADY):
+                await work()
+    assert [
+        "The outcome of the transaction is unknown: its connections did not end alike."
+    ] == caught.value.__notes__
+    assert Outcome.UNKNOWN is scope.outcome
+    assert ["carl"] == names(file) + names(other)
+
+
+# --- each statement by itself
+
+
+async def test_unit_of_work_in_autocommit_has_no_outcome(
+    engine: AsyncEngine, file: Path
+) -> None:
+    """What it has written stays, and nobody says that it was rolled back."""
+    scope = async_unit_of_work(async_sessionmaker(engine))
+    with pytest.raises(LookupError) as caught:
+        async with scope as session:
+            await session.connection(execution_options=AUTOCOMMIT)
+            await session.execute(CARL)
+            raise LookupError
+    assert [] == getattr(caught.value, "__notes__", [])
+    assert (None, ["carl"]) == (scope.outcome, names(file))
+
+
+async def test_rollback_on_an_engine_in_autocommit_has_no_outcome(file: Path) -> None:
+    """The level of the engine counts as that of a connection does."""
+    async with async_engine_on(OURS, file, **AUTOCOMMIT) as engine:
+        async with engine.connect() as connection:
+            sync = connection.sync_connection
+            assert isinstance(sync, LayersConnection)
+            await connection.begin()
+            await connection.execute(DORA)
+            await connection.rollback()
+            assert (None, ["dora"]) == (sync.outcome, names(file))
+
+
+# --- what the block may do to its session
+
+
+async def test_block_may_empty_the_info_of_its_session(engine: AsyncEngine) -> None:
+    """The exception that leaves the block is its own, with the outcome."""
+    scope = async_unit_of_work(async_sessionmaker(engine))
+    with pytest.raises(LookupError, match="mine") as caught:
+        async with scope as session:
+            await session.execute(CARL)
+            session.info.clear()
+            raise LookupError("mine")
+    assert ["The transaction was rolled back."] == caught.value.__notes__
+    assert Outcome.ROLLED_BACK is scope.outcome
