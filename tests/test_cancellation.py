@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from async_layers import (
+    AsyncScope,
+    Outcome,
     async_engine_scope,
     async_insert_rows,
     async_read,
@@ -35,17 +38,14 @@ CARL = insert(Account).values(id=3, owner="carl", balance=10)
 STEPS = 24  # turns of the loop after which a body is cancelled
 
 
-async def cancelled_after(steps: int, work: Coroutine[object, object, object]) -> bool:
-    """Run work, cancel it after so many turns of the loop; say whether it was over."""
+async def cancelled_after(steps: int, work: Coroutine[object, object, object]) -> None:
+    """Run work, and cancel it after so many turns of the loop, if it is not over."""
     task = asyncio.ensure_future(work)
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
-    try:
+    with suppress(asyncio.CancelledError):
         await task
-    except asyncio.CancelledError:
-        return False
-    return True
 
 
 async def reads(engine: AsyncEngine) -> None:
@@ -96,20 +96,55 @@ async def test_next_user_has_a_transaction(
                 assert 2 == await connection.scalar(COUNT)
 
 
+def accounts(number: int) -> Iterator[Mapping[str, object]]:
+    """Return rows besides the two that are there."""
+    return ({"id": n, "owner": f"owner {n}", "balance": n} for n in range(10, number))
+
+
+async def loaded(engine: AsyncEngine) -> int | None:
+    """Return how many rows are there; None for those that were there before."""
+    async with async_read(engine) as connection:
+        found: int = await connection.scalar(COUNT)
+    return None if found == 2 else found
+
+
 @forgets
 @pytest.mark.parametrize("steps", range(0, 60, 4))
-async def test_load_that_is_cancelled_is_undone(steps: int, place: Scratch) -> None:
-    """A load that is cancelled ends as a cancellation, and keeps no row."""
-    rows = ({"id": n, "owner": f"owner {n}", "balance": n} for n in range(10, 50010))
+async def test_load_that_is_cancelled_tells_its_end(steps: int, place: Scratch) -> None:
+    """All rows are there where its COMMIT was under way or over, otherwise none."""
+    scopes = list[AsyncScope[Any]]()
+
+    async def load(engine: AsyncEngine) -> None:
+        scopes.append(async_transaction(engine))
+        async with scopes[0] as connection:
+            await async_insert_rows(connection, Account.__table__, accounts(50010))
+
+    async with async_engine_scope(place.urls["async"], wait=5.0) as engine:
+        await cancelled_after(steps, load(engine))
+        committed = bool(scopes) and scopes[0].outcome is Outcome.COMMITTED
+        assert (50002 if committed else None) == await loaded(engine)
+
+
+@forgets
+@pytest.mark.parametrize("last", [0, 1, 20000, 49999])
+async def test_load_that_is_cancelled_is_undone(last: int, place: Scratch) -> None:
+    """A load whose task is cancelled while it makes its rows keeps none of them."""
+
+    def rows() -> Iterator[Mapping[str, object]]:
+        for number, row in enumerate(accounts(50010)):
+            if number == last:
+                task.cancel()
+            yield row
 
     async def load(engine: AsyncEngine) -> None:
         async with async_transaction(engine) as connection:
-            await async_insert_rows(connection, Account.__table__, rows)
+            await async_insert_rows(connection, Account.__table__, rows())
 
     async with async_engine_scope(place.urls["async"], wait=5.0) as engine:
-        assert not await cancelled_after(steps, load(engine))
-        async with async_read(engine) as connection:
-            assert 2 == await connection.scalar(COUNT)
+        task = asyncio.ensure_future(load(engine))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await loaded(engine) is None
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # The server ends the connection after an error of these severities.
 _LAST = frozenset({"FATAL", "PANIC"})
 
+# PQTRANS_ACTIVE and PQ_PIPELINE_OFF of libpq-fe.h.
+_ACTIVE, _OFF = 1, 0
+
 
 class PostgreSQLExecutionContext(RefusingContext, PGExecutionContext_psycopg):
     """One execution, refused where the worlds would have to guess."""
@@ -48,11 +51,24 @@ class PostgreSQLDialect(RefusingDialect, PGDialect_psycopg):
         """Say whether a connection is lost: the server's last words tell it, too.
 
         Between them and the end of the socket libpq still takes the connection for a
-        good one.
+        good one. So it does where psycopg has given up waiting for an answer, because
+        the socket was closed under it: no other statement could be sent.
         """
         diag = getattr(e, "diag", None)
         severity = getattr(diag, "severity_nonlocalized", None)
-        if severity in _LAST:
+        if severity in _LAST or (
+            severity is None and self._is_unanswered(e, connection)
+        ):
             return True
         lost: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call]
         return lost
+
+    def _is_unanswered(self, error: Any, connection: Any) -> bool:
+        """Say whether an error of libpq has left a statement without its answer."""
+        link = getattr(connection, "pgconn", None)
+        return (
+            link is not None
+            and link.transaction_status == _ACTIVE
+            and link.pipeline_status == _OFF
+            and isinstance(error, self.loaded_dbapi.OperationalError)
+        )

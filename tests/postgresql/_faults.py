@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import select
 import struct
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     import psycopg
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import CursorResult, Engine
 
 BOUND: Final = 10.0  # seconds, within which what must happen has happened
 
@@ -86,9 +87,14 @@ def portals(connection: Connection) -> int:
 # --- backends
 
 
-def backend(connection: Connection) -> int:
-    """Return the process of the server that serves a connection."""
-    driver: Any = connection.connection.driver_connection
+def driver_of(connection: Connection) -> Any:
+    """Return the driver's connection, which outlives its stay outside the pool."""
+    return connection.connection.driver_connection
+
+
+def backend(one: Connection | Any) -> int:
+    """Return the process of the server that serves a connection, or a driver's."""
+    driver = driver_of(one) if isinstance(one, Connection) else one
     found: int = (
         driver.get_server_pid() if is_asyncpg(driver) else driver.info.backend_pid
     )
@@ -100,12 +106,18 @@ def is_asyncpg(driver: object) -> bool:
     return isinstance(driver, asyncpg.Connection)
 
 
-def end_backend(observer: psycopg.Connection[Any], one: Connection | int) -> None:
-    """End a process of the server, given or of a connection, and wait until it is gone.
+def end_backend(observer: psycopg.Connection[Any], one: Connection | Any) -> None:
+    """End the server's process of a connection, or a driver's, and see it gone.
 
-    The connection is asked for nothing: an event loop has not seen it end.
+    The connection is asked for nothing: an event loop has not seen it end. Its socket
+    is at its end, though: the process leaves the server's list before it closes that.
     """
-    number = one if isinstance(one, int) else backend(one)
+    end_process(observer, backend(one))
+    wait_for_hang_up(one)
+
+
+def end_process(observer: psycopg.Connection[Any], number: int) -> None:
+    """End a process of the server, and wait until it is gone from its list."""
     observer.execute("SELECT pg_terminate_backend(%s)", (number,))
     wait_for_end(observer, number)
 
@@ -116,6 +128,19 @@ def wait_for_end(observer: psycopg.Connection[Any], number: int) -> None:
     asked = "SELECT FROM pg_stat_activity WHERE pid = %s"
     while observer.execute(asked, (number,)).fetchone() is not None:
         assert time.monotonic() < end
+
+
+def wait_for_hang_up(one: Connection | Any) -> None:
+    """Return when the server's side of a connection, or a driver's, is closed."""
+    driver = driver_of(one) if isinstance(one, Connection) else one
+    socket = (
+        driver._transport.get_extra_info("socket")
+        if is_asyncpg(driver)
+        else driver.fileno()
+    )
+    poll = select.poll()
+    poll.register(socket, getattr(select, "POLLRDHUP", select.POLLHUP))
+    assert poll.poll(BOUND * 1000)
 
 
 def notice(connection: Connection) -> None:

@@ -21,7 +21,7 @@ from tests.postgresql._deadline import (
     run_out,
 )
 from tests.postgresql._dialects import on
-from tests.postgresql._faults import backend, connect, end_backend, lost_cursors
+from tests.postgresql._faults import connect, end_backend, lost_cursors
 from tests.postgresql._servers import through
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_reading_goes_on_with_another_connection_in_time(
     """What takes the place of a connection that was lost has the same deadline."""
 
     def body(connection: Connection) -> str:
-        end_backend(observer, backend(connection))
+        end_backend(observer, connection)
         with pytest.raises(DBAPIError):
             connection.execute(ONE)
         connection.rollback()

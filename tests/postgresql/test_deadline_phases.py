@@ -17,7 +17,7 @@ from tests.postgresql._deadline import (
     run_out,
     within,
 )
-from tests.postgresql._faults import backend, end_backend
+from tests.postgresql._faults import end_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ def test_a_rollback_that_fails_in_time_says_so(
 
     def body(connection: Connection) -> None:
         connection.execute(ONE)
-        end_backend(observer, backend(connection))
+        end_backend(observer, connection)
         raise LookupError
 
     ended = within(own_side, AMPLE, body)

@@ -21,6 +21,7 @@ from tests.postgresql._faults import (
     backend,
     connect,
     counts,
+    driver_of,
     end_backend,
     failure,
     hear,
@@ -226,8 +227,8 @@ def test_a_ping_mends_what_ended_in_the_pool(
 
     def body(engine: Engine) -> object:
         with engine.connect() as connection:
-            number = backend(connection)
-        end_backend(observer, number)
+            number, kept = backend(connection), driver_of(connection)
+        end_backend(observer, kept)
         with engine.connect() as connection:
             return number != backend(connection), counts(engine)
 
@@ -242,11 +243,11 @@ def test_one_that_ended_costs_the_pool_all_that_are_older(
 
     def body(engine: Engine) -> object:
         together = [engine.connect() for _ in range(3)]
-        numbers = [backend(connection) for connection in together]
+        drivers = [driver_of(connection) for connection in together]
         for connection in together:
             connection.close()
-        for number in numbers:
-            end_backend(observer, number)
+        for driver in drivers:
+            end_backend(observer, driver)
         failure(connect, engine)
         together = [engine.connect() for _ in range(3)]
         found = [connection.scalar(text("SELECT 1")) for connection in together]

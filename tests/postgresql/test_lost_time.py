@@ -17,6 +17,7 @@ from tests.postgresql._faults import (
     counts,
     failure,
     wait_for_end,
+    wait_for_hang_up,
 )
 from tests.postgresql._servers import through
 
@@ -58,6 +59,7 @@ def test_a_timeout_that_ends_a_backend_has_its_class(
         if setting == "idle_session_timeout":
             connection.commit()
         wait_for_end(observer, number)
+        wait_for_hang_up(connection)
         return failure(connection.execute, text("SELECT 1"))
 
     assert expected == own_side.run(body)

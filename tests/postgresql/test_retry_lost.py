@@ -15,7 +15,7 @@ from async_layers import Attempt, Retry, attempt_number, transaction
 from tests._calls import Caller
 from tests.postgresql import _faults, _retrying
 from tests.postgresql._dialects import OURS, OURS_ASYNC, on, open_side
-from tests.postgresql._faults import BOUND, end_backend, last_words
+from tests.postgresql._faults import BOUND, driver_of, end_backend, last_words
 from tests.postgresql._retrying import on_all
 
 if TYPE_CHECKING:
@@ -81,9 +81,7 @@ def test_a_pool_that_lends_a_dead_connection_is_asked_again(
     options: dict[str, Any],
 ) -> None:
     """The backend has ended while its connection was waiting in the pool."""
-    pid = caller.run(lambda c: c.scalar(text("SELECT pg_backend_pid()")))
-    assert pid is not None
-    end_backend(observer, pid)
+    end_backend(observer, caller.run(driver_of))
     caller.run(adding(account), **options)
     assert [1, 0] == account.held()
 

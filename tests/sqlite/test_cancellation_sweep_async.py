@@ -27,6 +27,7 @@ from async_layers import (
     async_stream,
     async_transaction,
 )
+from async_layers.drivers._sqlite import adapter, opening
 from tests.sqlite._dialects import ASYNCIO, OURS, open_async_engine, wrong_on
 from tests.sqlite._items import IDS, Item, prepare
 
@@ -170,6 +171,13 @@ TIMES = {
 def heard(caplog: pytest.LogCaptureFixture) -> None:
     """Hear what aiosqlite says of a connection that it cannot close."""
     caplog.set_level(logging.INFO, "aiosqlite")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give nothing up for want of time: the machine may be busy with other things."""
+    for module in (adapter, opening):
+        monkeypatch.setattr(module, "PATIENCE", 5000)
 
 
 @pytest.fixture(autouse=True, scope="module")
