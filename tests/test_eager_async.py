@@ -172,3 +172,17 @@ async def test_cancellation_waits_for_the_rest() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done.is_set()
+
+
+class Named(AsyncEngine):
+    """An engine of a user's own class."""
+
+
+async def test_engine_of_a_class_of_its_own_keeps_it(sqlite_url: str) -> None:
+    """It has the helpers, and closes as its class says, however often it is lent."""
+    async with async_engine_scope(sqlite_url) as engine:
+        named = Named(engine.sync_engine)
+        for _ in range(2):
+            async with async_transaction(named) as connection:
+                assert 1 == await connection.scalar(text("SELECT 1"))
+        assert type(named) is Named

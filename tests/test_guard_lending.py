@@ -73,6 +73,28 @@ class Ours(AsyncSession, Generic[T]):
         return await self.scalar(ONE)
 
 
+class Made(AsyncSession):
+    """A session of the user's, whose function makes the one below it."""
+
+    @staticmethod
+    def sync_session_class(**arguments: Any) -> Session:  # type: ignore[override]
+        """Make the session below."""
+        return Below(**arguments)
+
+
+@pytest.mark.parametrize("class_", [Ours, Made])
+async def test_session_below_is_the_users_and_guarded(
+    async_engine: AsyncEngine, class_: type[AsyncSession]
+) -> None:
+    """However it is made, it is what the user wrote, and no other task commits."""
+    factory = async_sessionmaker(async_engine, class_=class_)
+    async with OtherTask() as other, async_unit_of_work(factory) as session:
+        assert isinstance(session.sync_session, Below)
+        await session.execute(ONE)
+        with pytest.raises(GuardError):
+            await other.do(session.commit)
+
+
 # Handing over
 
 

@@ -134,6 +134,18 @@ def test_pool_names_the_line_of_each_holder(
     assert "Give them back earlier, or write a larger pool_size." == advice
 
 
+def test_what_an_exit_stack_calls_is_told_by_its_block(engine: Engine) -> None:
+    """Two calls of contextlib lie between, and are not remembered as one."""
+    for _ in range(2):
+        scope = transaction(engine)
+        with ExitStack() as stack:
+            line = here(-1)
+            stack.callback(scope.__enter__)
+        held = refused(engine)[2]
+        scope.__exit__(None, None, None)
+        assert f"from {line}, which" in held
+
+
 def test_context_managers_are_told_apart(engine: Engine) -> None:
     """One of SQLAlchemy's is remembered, and none of the program's own for it."""
 

@@ -133,8 +133,6 @@ class Ended:
             return getattr(self._connection, "outcome", None)
         # One that the session was given, and whose end is not ours, tells none.
         outcomes = [getattr(each, "outcome", None) for each in self.used()]
-        if len(outcomes) == 1:
-            return outcomes[0]
         if outcomes:
             return of_all(outcomes)
         # The database was asked for nothing.

@@ -91,6 +91,4 @@ def of_all(outcomes: Iterable[Outcome | None]) -> Outcome | None:
     Several that did not end alike have no outcome that anybody could rely on.
     """
     found = set(outcomes)
-    if len(found) > 1:
-        return Outcome.UNKNOWN
-    return found.pop() if found else None
+    return found.pop() if len(found) == 1 else Outcome.UNKNOWN

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import text
 
+from async_layers.drivers._postgresql.adapter import AsyncAdaptPostgreSQLConnection
 from tests.postgresql import _faults
 from tests.postgresql._dialects import ASYNCIO, ASYNCPG, on, open_side, wrong_on
 from tests.postgresql._faults import (
@@ -117,6 +119,15 @@ def test_a_question_that_is_never_answered_gives_the_connection_up(
     arguments = {"connect_args": {"command_timeout": 0.1}}
     with through(driver, postgresql_url, **arguments) as (proxy, side):
         assert [LATE, LOST, 1, (1, 0)] == side.on_engine(body)
+
+
+async def test_an_answer_that_never_comes_is_a_timeout() -> None:
+    """Nobody waits for longer than command_timeout for what was cancelled."""
+    silent = Mock()
+    silent._config.command_timeout = 0.01
+    silent._protocol._wait_for_cancellation = lambda _: asyncio.Event().wait()
+    with pytest.raises(TimeoutError):
+        await AsyncAdaptPostgreSQLConnection(Mock(), silent)._cancelled()
 
 
 @wrong_on(ASYNCPG, BARE, among=ASYNCIO)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -97,9 +97,7 @@ def guard_session(session: S) -> S:
 def _guard(session: Session, here: Callable[[], Caller]) -> None:
     if not isinstance(session, GuardedSession):
         remade(GuardedSession, session)
-    guarded_session: Any = session
-    if guarded_session.layers_guard is None:
-        guarded_session.layers_guard = Guard(here)
+    cast("GuardedSession", session).layers_guard = Guard(here)
 
 
 # Kept, so that it is made once.
