@@ -210,8 +210,7 @@ async def _freed(guard: Guard, seconds: float) -> bool:
     """Wait until nothing is in flight, or the seconds are over."""
     freed = asyncio.Event()
     with guard.telling(freed.set):
-        if not guard.is_free():
-            waiting = asyncio.ensure_future(freed.wait())
-            await asyncio.wait((waiting,), timeout=seconds)
-            waiting.cancel()
+        waiting = asyncio.ensure_future(freed.wait())
+        await asyncio.wait((waiting,), timeout=0 if guard.is_free() else seconds)
+        waiting.cancel()
     return guard.is_free()
