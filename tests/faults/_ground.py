@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tests.postgresql._standby import Replicated
 
 _NUMBERS = itertools.count(1)
-_EYES: Final = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+# Ours, which knows each connection that is lost: psycopg's own does not always.
+_EYES: Final = {"postgresql": "postgresql+async_layers", "mysql": "mysql+pymysql"}
 _CONNECTED: Final = {
     "postgresql": "SELECT count(*) FROM pg_stat_activity"
     " WHERE application_name = :name",
